@@ -1,0 +1,1 @@
+"""The policies of a worker process, one a file."""

@@ -1,0 +1,121 @@
+"""Both embedded servers, on one data folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from agent.embedded.folder import FolderLock
+from agent.embedded.mongodb import MongoDB, find_mongodb
+from agent.embedded.redis import Redis, find_redis
+from agent.embedded.server import Server
+from agent.embedded.supervisor import Supervisor
+from agent.errors import EmbeddedServerFailed
+
+
+class EmbeddedServers:
+    """MongoDB and Redis for one user of one folder; the same folder again has the same data.
+
+    Args:
+        folder: where data, logs and the lock are; made if missing.
+        durable: every write of MongoDB is on disk before it is acknowledged.
+        appendonly: Redis keeps its data, too.
+        restart: start a server again when it dies, on the same port.
+        mongodb_program: a program that takes SecantusDB's arguments, in its place.
+        redis_program: a redis-server in place of the one that would be found.
+        supervisor: what starts them; one of their own if None.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        durable: bool = True,
+        appendonly: bool = True,
+        restart: bool = True,
+        mongodb_program: Path | str | None = None,
+        redis_program: Path | str | None = None,
+        supervisor: Supervisor | None = None,
+    ) -> None:
+        self._folder = Path(folder).absolute()
+        self._durable = durable
+        self._appendonly = appendonly
+        self._restart = restart
+        self._mongodb_program = mongodb_program
+        self._redis_program = redis_program
+        self._supervisor = supervisor or Supervisor()
+        self._lock = FolderLock(self._folder)
+        self._servers: tuple[Server, Server] | None = None
+
+    @property
+    def mongodb(self) -> Server:
+        return self._started[0]
+
+    @property
+    def redis(self) -> Server:
+        return self._started[1]
+
+    @property
+    def mongodb_uri(self) -> str:
+        return self.mongodb.url
+
+    @property
+    def redis_url(self) -> str:
+        return self.redis.url
+
+    def start(self) -> None:
+        """Start both and wait until both answer.
+
+        Raises:
+            MissingServer: a program is not installed.
+            EmbeddedServerFailed: the folder is in use, or a server did not start.
+        """
+        programs = (
+            MongoDB(find_mongodb(self._mongodb_program), durable=self._durable),
+            Redis(find_redis(self._redis_program), appendonly=self._appendonly),
+        )
+        lock = self._lock.acquire()
+        mongodb, redis = (
+            Server(
+                program,
+                self._folder,
+                self._supervisor,
+                restart=self._restart,
+                keep_open=(lock,),
+            )
+            for program in programs
+        )
+        self._servers = (mongodb, redis)
+        try:
+            mongodb.start()
+            redis.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop both, and let go of the folder. Does nothing when they are not started."""
+        if self._servers:
+            for server in reversed(self._servers):
+                server.stop()
+            self._servers = None
+        self._lock.release()
+
+    @property
+    def _started(self) -> tuple[Server, Server]:
+        if self._servers is None:
+            raise EmbeddedServerFailed("the embedded servers are not started")
+        return self._servers
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()

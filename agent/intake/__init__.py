@@ -1,0 +1,1 @@
+"""From requests, and from other programs' documents, to contexts."""

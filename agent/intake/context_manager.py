@@ -1,0 +1,202 @@
+"""Contexts from templates and requests, stored in one insert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from agent.errors import NotStorable, RequestInvalid
+from agent.intake.values import as_date, shown
+from agent.models import (
+    DEFAULT_PRIORITY,
+    Context,
+    Document,
+    RequestData,
+    Status,
+    Template,
+    WaitReason,
+    clamp_priority,
+    new_id,
+)
+from agent.services import ServiceRegistry
+from agent.settings import Settings
+from agent.store.connection import encoded_size
+
+MAX_CONTEXT_BYTES = 15 * 1024 * 1024
+"""A document holds 16 MB, and the attempts, a lease and an error come on top."""
+MAX_DEPTH = 90
+"""Objects and lists within each other; MongoDB's own limit is 100, and the document is around."""
+
+
+class ContextStore(Protocol):
+    """Where contexts are kept."""
+
+    def insert_contexts(self, documents: list[Document]) -> None:
+        """Insert them all; `NotStorable` or `StoreUnavailable` otherwise."""
+        ...
+
+
+class ContextManager:
+    """Makes contexts and stores them.
+
+    Args:
+        clock: the database's time, in UTC.
+    """
+
+    def __init__(
+        self,
+        repository: ContextStore,
+        clock: Callable[[], datetime],
+        registry: ServiceRegistry,
+        settings: Settings,
+    ) -> None:
+        self._repository = repository
+        self._clock = clock
+        self._registry = registry
+        self._max_attempts = {
+            service.name: settings.service(service).max_attempts for service in registry.values()
+        }
+
+    def create_service_context(
+        self,
+        template: Template,
+        request: RequestData,
+        *,
+        priority: int = DEFAULT_PRIORITY,
+        available_at: datetime | None = None,
+        deadline_at: datetime | None = None,
+        tags: Any = None,
+        metadata: Any = None,
+        source: str = "api",
+        max_attempts: int | None = None,
+    ) -> Context:
+        """Create one context: pending, or scheduled when `available_at` lies ahead.
+
+        Raises:
+            RequestInvalid: an unknown service type, a deadline before the start, or a document
+                that MongoDB cannot hold.
+            StoreUnavailable: MongoDB did not answer.
+        """
+        [context] = self.create_many(
+            template,
+            [request],
+            priority=priority,
+            available_at=available_at,
+            deadline_at=deadline_at,
+            tags=tags,
+            metadata=metadata,
+            source=source,
+            max_attempts=max_attempts,
+        )
+        return context
+
+    def create_many(
+        self,
+        template: Template,
+        requests: Sequence[RequestData],
+        *,
+        priority: int = DEFAULT_PRIORITY,
+        available_at: datetime | None = None,
+        deadline_at: datetime | None = None,
+        tags: Any = None,
+        metadata: Any = None,
+        source: str = "api",
+        max_attempts: int | None = None,
+    ) -> list[Context]:
+        """Create one context for each request, in one insert; none at all if one is wrong.
+
+        Raises:
+            RequestInvalid: as for one; the message counts the requests from 1.
+            StoreUnavailable: MongoDB did not answer.
+        """
+        now = self._clock()
+        service = self._registry[template.service_type]
+        due = as_date(available_at) or now
+        deadline = as_date(deadline_at)
+        if deadline is not None and deadline <= max(due, now):
+            raise RequestInvalid("`deadline_at` is not after the time from which it may run")
+        contexts = [
+            Context(
+                id=new_id("ctx"),
+                service_type=service.name,
+                status=Status.SCHEDULED if due > now else Status.PENDING,
+                wait_reason=WaitReason.DELAY if due > now else None,
+                priority=clamp_priority(priority),
+                template=template,
+                request=request,
+                tags={} if tags is None else tags,
+                metadata={} if metadata is None else metadata,
+                source=source,
+                created_at=now,
+                updated_at=now,
+                available_at=max(due, now),
+                deadline_at=deadline,
+                max_attempts=max_attempts or self._max_attempts[service.name],
+            )
+            for request in requests
+        ]
+        if contexts:
+            self._insert(contexts)
+        return contexts
+
+    def _insert(self, contexts: Sequence[Context]) -> None:
+        documents: list[Document] = []
+        for number, context in enumerate(contexts, 1):
+            try:
+                documents.append(storable_document(context))
+            except RequestInvalid as exc:
+                which = f"request {number} of {len(contexts)}: " if len(contexts) > 1 else ""
+                raise RequestInvalid(f"{which}{exc}") from exc
+        try:
+            self._repository.insert_contexts(documents)
+        except NotStorable as exc:
+            raise RequestInvalid(f"the context cannot be stored: {exc}") from exc
+
+
+def storable_document(context: Context) -> Document:
+    """The document of a new context, if MongoDB can hold it.
+
+    Raises:
+        RequestInvalid: it is too large or too deep, or has a value that BSON does not have.
+    """
+    for name in ("request", "template", "tags", "metadata"):
+        check_depth(name, getattr(context, name))
+    document = context.to_document()
+    try:
+        size = encoded_size(document)
+    except NotStorable as exc:
+        raise RequestInvalid(f"the context cannot be stored: {exc}") from exc
+    if size > MAX_CONTEXT_BYTES:
+        raise RequestInvalid(
+            f"the context has {size / 2**20:.1f} MB; at most {MAX_CONTEXT_BYTES // 2**20} MB are "
+            "stored, so hand large data over by reference"
+        )
+    return document
+
+
+def check_depth(name: str, value: object) -> None:
+    """Refuse objects and lists that lie more deeply within each other than MongoDB takes.
+
+    Raises:
+        RequestInvalid: naming the field.
+    """
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return
+    raise RequestInvalid(
+        f"{shown(name)} holds more than {MAX_DEPTH} objects or lists within each other"
+    )
+
+
+def _inside(value: object) -> list[object]:
+    """The objects and lists directly in a value."""
+    if isinstance(value, Template | RequestData):
+        value = dict(value)
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list | tuple):
+        return []
+    return [item for item in value if isinstance(item, dict | list | tuple)]

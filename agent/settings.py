@@ -1,0 +1,294 @@
+"""Every setting, read from the environment, checked against each other at start.
+
+`docs/settings.md` is made from this module by `make docs`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from agent.errors import ConfigurationError
+from agent.services import OnAmbiguous, ServiceRegistry, ServiceType
+
+LEASE = timedelta(seconds=30)
+"""How long a running context belongs to its worker without a sign of life."""
+HEARTBEAT = LEASE / 3
+QUEUE_WAIT_MARGIN = timedelta(seconds=30)
+"""A queued context may wait behind its process's calls: its lease is the timeout and this."""
+LEADER_LEASE = timedelta(seconds=10)
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+NOT_BUILT_YET = ("AGENT_DASHBOARD_USERS", "AGENT_SECRET_KEY", "AGENT_WEBHOOK_HOSTS",
+                 "AGENT_WEBHOOK_SECRET", "AGENT_API_KEYS")  # fmt: skip
+NOT_BUILT_YET_PER_SERVICE = ("RATE_LIMIT",)
+
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+class _Environment(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
+
+
+class Settings(_Environment):
+    """The settings that all processes share. Lists are separated by spaces."""
+
+    mongodb_uri: SecretStr = Field(
+        default=SecretStr("mongodb://127.0.0.1:27017"),
+        validation_alias=AliasChoices("MONGODB_URI", "MONGO_URL"),
+        description="Where MongoDB is: a replica set, 6.0 or later.",
+    )
+    mongodb_database: str | None = Field(
+        default=None,
+        validation_alias="MONGODB_DATABASE",
+        description="The database; without it the URI's own, then `agent`.",
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        validation_alias=AliasChoices("REDIS_TLS_URL", "REDIS_URL"),
+        description="Where Redis is: 6.2 or later, with `maxmemory-policy noeviction`.",
+    )
+    redis_tls_verify: bool = Field(
+        default=True,
+        validation_alias="REDIS_TLS_VERIFY",
+        description="Whether a `rediss://` server must show a certificate that is trusted. "
+        "Heroku's own does not.",
+    )
+    port: int = Field(
+        default=8000, ge=0, le=65535, validation_alias="PORT", description="Where `web` listens."
+    )
+    env: Literal["production", "development"] = Field(
+        default="production",
+        validation_alias="AGENT_ENV",
+        description="`development` writes logs for people instead of JSON lines.",
+    )
+    namespace: str = Field(
+        default="agent",
+        pattern=r"^[a-z][a-z0-9_-]{0,30}$",
+        validation_alias="AGENT_NAMESPACE",
+        description="The first word of every key and channel in Redis. With the default, "
+        "Dramatiq's own keys begin with `dramatiq`; with another, with `NAMESPACE.dramatiq`.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", validation_alias="AGENT_LOG_LEVEL", description="What is logged."
+    )
+    processes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        validation_alias="AGENT_PROCESSES",
+        description="Worker processes of one `dramatiq` master. When one dies the master stops "
+        "the others, so prefer more process instances of one each.",
+    )
+    threads: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        validation_alias="AGENT_THREADS",
+        description="Threads of one worker process: calls that it makes at once.",
+    )
+    workers: Words = Field(
+        default=(),
+        validation_alias="AGENT_WORKERS",
+        description="Worker classes of one's own, `module:Class`.",
+    )
+    poll_interval: float = Field(
+        default=1.0,
+        ge=0.05,
+        le=60,
+        validation_alias="AGENT_POLL_INTERVAL",
+        description="Seconds between two looks at MongoDB; the doorbell makes it quicker.",
+    )
+    batch_size: int = Field(
+        default=200,
+        ge=1,
+        le=1000,
+        validation_alias="AGENT_BATCH_SIZE",
+        description="Contexts that one claim takes at most.",
+    )
+    templates: Words = Field(
+        default=(),
+        validation_alias="AGENT_TEMPLATES",
+        description="Folders of templates (JSON files), beside the collection `templates`.",
+    )
+
+    @field_validator("workers", "templates", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("mongodb_uri")
+    @classmethod
+    def _check_mongodb_uri(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must begin with mongodb:// or mongodb+srv://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @property
+    def dramatiq_namespace(self) -> str:
+        return "dramatiq" if self.namespace == "agent" else f"{self.namespace}.dramatiq"
+
+    @property
+    def registry(self) -> ServiceRegistry:
+        return _registry(self.workers)
+
+    def service(self, service: ServiceType) -> ServiceSettings:
+        """The settings of one service type, read from `{env}_BASE_*`."""
+        return load_service_settings(service)
+
+
+class ServiceSettings(_Environment):
+    """The settings of one service type; each variable begins with `{SERVICE}_BASE_`."""
+
+    url: str | None = Field(default=None, description="Where the Base service is.")
+    api_key: SecretStr | None = Field(default=None, description="Sent as a bearer token.")
+    path: str | None = Field(default=None, description="Where calls are posted, below the URL.")
+    status_path: str = Field(
+        default="/api/v1/contexts/{id}",
+        description="Where accepted work is asked for when the reply has no `Location`.",
+    )
+    timeout: float = Field(
+        default=60.0, gt=0, le=3600, description="Seconds that a whole call may take."
+    )
+    accepted_timeout: float = Field(
+        default=86400.0, gt=0, description="Seconds that accepted work may take."
+    )
+    max_response_bytes: int = Field(
+        default=8 * 1024 * 1024,
+        ge=1024,
+        le=15 * 1024 * 1024,
+        description="A larger reply is a failure; a document holds 16 MB.",
+    )
+    max_in_flight: int = Field(
+        default=1000, ge=1, description="Contexts queued or processing at once, everywhere."
+    )
+    max_remote: int = Field(
+        default=10000, ge=1, description="Contexts that the service has accepted and not finished."
+    )
+    max_attempts: int = Field(
+        default=20, ge=1, le=1000, description="Failures after which a context fails for good."
+    )
+    on_ambiguous: OnAmbiguous | None = Field(
+        default=None,
+        description="A call with an unknown outcome: `retry` under the same key, or `park`.",
+    )
+    poll_interval: float | None = Field(
+        default=None, ge=0.05, le=60, description="Overrides `AGENT_POLL_INTERVAL`."
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, le=1000, description="Overrides `AGENT_BATCH_SIZE`."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            parts.port  # noqa: B018 - reading it checks it
+        except ValueError as exc:
+            raise ValueError(f"is no URL: {exc}") from exc
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http:// or https:// URL with a host")
+        if parts.username or parts.password:
+            raise ValueError("must not carry a user or password; use the API_KEY variable")
+        if parts.query or parts.fragment:
+            raise ValueError("must have no query and no fragment")
+        return value.rstrip("/")
+
+    @field_validator("path", "status_path")
+    @classmethod
+    def _check_path(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("/"):
+            raise ValueError("must begin with /")
+        return value
+
+    @property
+    def call_timeout(self) -> timedelta:
+        return timedelta(seconds=self.timeout)
+
+    @property
+    def queue_lease(self) -> timedelta:
+        return self.call_timeout + QUEUE_WAIT_MARGIN
+
+    @property
+    def longest_run(self) -> timedelta:
+        """From its start until a hung thread loses its context."""
+        return self.call_timeout + QUEUE_WAIT_MARGIN
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        ConfigurationError: one line for each variable that is wrong, with what to do.
+    """
+    _refuse_unbuilt(NOT_BUILT_YET)
+    settings = _load(Settings, "", overrides)
+    for service in settings.registry.values():
+        settings.service(service)
+    return settings
+
+
+def load_service_settings(service: ServiceType, **overrides: Any) -> ServiceSettings:
+    """The settings of one service type, with its own defaults filled in.
+
+    Raises:
+        ConfigurationError: a variable is wrong; the message names it.
+    """
+    prefix = service.variable_prefix
+    _refuse_unbuilt(tuple(prefix + name for name in NOT_BUILT_YET_PER_SERVICE))
+    loaded = _load(ServiceSettings, prefix, overrides)
+    return loaded.model_copy(
+        update={
+            "path": loaded.path or service.path,
+            "on_ambiguous": loaded.on_ambiguous or service.on_ambiguous,
+        }
+    )
+
+
+@lru_cache(maxsize=8)
+def _registry(workers: tuple[str, ...]) -> ServiceRegistry:
+    return ServiceRegistry.load(workers)
+
+
+def _load(model: type[_Settings], prefix: str, overrides: dict[str, Any]) -> _Settings:
+    try:
+        return model(_env_prefix=prefix, **overrides)
+    except ValidationError as exc:
+        lines = [_explain(model, prefix, error) for error in exc.errors(include_input=False)]
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def _explain(model: type[BaseSettings], prefix: str, error: Any) -> str:
+    where = str(error["loc"][0])
+    field = model.model_fields.get(where)
+    message = error["msg"].removeprefix("Value error, ")
+    name = (prefix + where).upper()
+    what = f" ({field.description})" if field is not None and field.description else ""
+    return f"{name}: {message}{what}"
+
+
+def _refuse_unbuilt(names: tuple[str, ...]) -> None:
+    import os
+
+    for name in names:
+        if os.environ.get(name):
+            raise ConfigurationError(
+                f"{name} is set, but what it configures is not built yet; unset it"
+            )

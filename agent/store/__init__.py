@@ -1,0 +1,1 @@
+"""Every MongoDB operation, named by intent."""

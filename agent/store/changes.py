@@ -1,0 +1,307 @@
+"""Every guarded write of a context, as a filter and an update: pure, and built from the table.
+
+No status is written anywhere but here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from agent.models import (
+    KEPT_ATTEMPTS,
+    TRANSITIONS,
+    AttemptRecord,
+    Change,
+    Claim,
+    Document,
+    ErrorRecord,
+    Status,
+    WaitReason,
+)
+
+
+class Write(NamedTuple):
+    """One guarded write: it does nothing unless the filter still holds."""
+
+    filter: Document
+    update: Document
+
+
+class Hold(NamedTuple):
+    """What a worker that started a context holds in its hand: proof that the context is its own."""
+
+    context_id: Any
+    fence: int
+    token: str
+
+
+def guard(change: Change) -> Document:
+    """The filter on `status` that the table asks for, contexts only."""
+    sources = sorted(TRANSITIONS[change].sources)
+    status: Any = sources[0] if len(sources) == 1 else {"$in": sources}
+    return {"status": str(status) if isinstance(status, Status) else status}
+
+
+def _set(change: Change, now: datetime, **fields: Any) -> Document:
+    return {"status": str(TRANSITIONS[change].target), "updated_at": now, **fields}
+
+
+def _held(hold: Hold, change: Change) -> Document:
+    return {
+        "_id": hold.context_id,
+        "fence": hold.fence,
+        "lease.token": hold.token,
+        **guard(change),
+    }
+
+
+def _record(attempt: AttemptRecord) -> Document:
+    entry = attempt.model_dump(exclude_none=True)
+    return {"attempts": {"$each": [entry], "$slice": -KEPT_ATTEMPTS}}
+
+
+def claim(now: datetime, ids: list[Any], *, owner: str, claim_id: str, lease: timedelta) -> Write:
+    """The bridge takes candidates: fence + 1, a lease for the wait in the queue."""
+    return Write(
+        {"_id": {"$in": ids}, **guard(Change.CLAIM), "available_at": {"$lte": now},
+         "fence": {"$gte": 0}},
+        {"$set": _set(Change.CLAIM, now, wait_reason=None, lease={
+            "owner": owner, "claim_id": claim_id, "token": None, "expires_at": now + lease}),
+         "$inc": {"fence": 1}},
+    )  # fmt: skip
+
+
+def start(
+    now: datetime, claim: Claim, *, owner: str, token: str, lease: timedelta, polls: bool = False
+) -> Write:
+    """A worker begins: attempt + 1, unless it only asks for accepted work.
+
+    Whether it polls is known only from the document, so one write of each kind is offered, of
+    which exactly one can match.
+    """
+    return Write(
+        {"_id": claim.context_id, "fence": claim.fence, "lease.claim_id": claim.claim_id,
+         **guard(Change.START), "remote.accepted_at": {"$exists": polls}},
+        {"$set": _set(Change.START, now, processed_by=owner, started_at=now, lease={
+            "owner": owner, "claim_id": claim.claim_id, "token": token,
+            "expires_at": now + lease}),
+         **({} if polls else {"$inc": {"attempt": 1}})},
+    )  # fmt: skip
+
+
+def complete(now: datetime, hold: Hold, *, results: Any, attempt: AttemptRecord) -> Write:
+    return Write(
+        _held(hold, Change.COMPLETE),
+        {
+            "$set": _set(Change.COMPLETE, now, results=results, completed_at=now, crashes=0),
+            "$unset": {"lease": "", "remote": "", "error": ""},
+            "$push": _record(attempt),
+        },
+    )
+
+
+def fail(
+    now: datetime, hold: Hold, *, error: ErrorRecord, attempt: AttemptRecord, counts: bool = False
+) -> Write:
+    return Write(
+        _held(hold, Change.FAIL),
+        {
+            "$set": _set(
+                Change.FAIL, now, error=error.model_dump(exclude_none=True), completed_at=now,
+                crashes=0,
+            ),
+            "$unset": {"lease": "", "remote": ""},
+            "$push": _record(attempt),
+            **({"$inc": {"failures": 1}} if counts else {}),
+        },
+    )  # fmt: skip
+
+
+def reschedule(
+    now: datetime,
+    hold: Hold,
+    *,
+    available_at: datetime,
+    reason: WaitReason,
+    attempt: AttemptRecord | None,
+    remote: Document | None = None,
+) -> Write:
+    """A retry (counts a failure), a snooze, or accepted work that is asked for later."""
+    changed = _set(
+        Change.RESCHEDULE, now, available_at=available_at, wait_reason=str(reason), crashes=0
+    )
+    unset = {"lease": ""}
+    if remote is None:
+        unset["remote"] = ""
+    else:
+        changed["remote"] = remote
+    update: Document = {"$set": changed, "$unset": unset}
+    if attempt is not None:
+        update["$push"] = _record(attempt)
+    if reason is WaitReason.RETRY:
+        update["$inc"] = {"failures": 1}
+        changed["snoozes"] = 0
+    elif reason is WaitReason.SNOOZE:
+        update["$inc"] = {"snoozes": 1}
+    return Write(_held(hold, Change.RESCHEDULE), update)
+
+
+def release(now: datetime, hold: Hold, *, attempt: AttemptRecord | None = None) -> Write:
+    """Hand back what was started and not sent; a poll too, which keeps its `remote`."""
+    update: Document = {
+        "$set": _set(Change.RELEASE, now, wait_reason=None),
+        "$unset": {"lease": ""},
+    }
+    if attempt is not None:
+        update["$push"] = _record(attempt)
+    return Write({**_held(hold, Change.RELEASE)}, update)
+
+
+def release_queued(now: datetime, claim: Claim) -> Write:
+    """Hand back what was only queued."""
+    return Write(
+        {"_id": claim.context_id, "fence": claim.fence, "lease.claim_id": claim.claim_id,
+         "status": str(Status.QUEUED)},
+        {"$set": _set(Change.RELEASE, now, wait_reason=None), "$unset": {"lease": ""}},
+    )  # fmt: skip
+
+
+def _expired(document: Document, now: datetime) -> Document:
+    """The filter of rescue: this very lease, still run out; or none at all."""
+    lease = document.get("lease")
+    if not isinstance(lease, dict) or not isinstance(lease.get("expires_at"), datetime):
+        return {"_id": document["_id"], "lease.expires_at": {"$not": {"$type": "date"}}}
+    return {
+        "_id": document["_id"],
+        "lease.claim_id": lease.get("claim_id"),
+        "lease.token": lease.get("token"),
+        "lease.expires_at": {"$lte": now},
+    }
+
+
+def rescue_queued(now: datetime, document: Document) -> Write:
+    return Write(
+        {**_expired(document, now), **guard(Change.RESCUE_QUEUED)},
+        {"$set": _set(Change.RESCUE_QUEUED, now, wait_reason=None), "$unset": {"lease": ""}},
+    )
+
+
+def rescue_processing(
+    now: datetime, document: Document, *, available_at: datetime, attempt: AttemptRecord
+) -> Write:
+    return Write(
+        {**_expired(document, now), **guard(Change.RESCUE_PROCESSING)},
+        {
+            "$set": _set(
+                Change.RESCUE_PROCESSING, now, available_at=available_at,
+                wait_reason=str(WaitReason.CRASH),
+            ),
+            "$unset": {"lease": ""},
+            "$inc": {"crashes": 1},
+            "$push": _record(attempt),
+        },
+    )  # fmt: skip
+
+
+def rescue_fail(
+    now: datetime, document: Document, *, error: ErrorRecord, attempt: AttemptRecord
+) -> Write:
+    return Write(
+        {**_expired(document, now), **guard(Change.RESCUE_FAIL)},
+        {
+            "$set": _set(
+                Change.RESCUE_FAIL, now, error=error.model_dump(exclude_none=True),
+                completed_at=now,
+            ),
+            "$unset": {"lease": "", "remote": ""},
+            "$inc": {"crashes": 1},
+            "$push": _record(attempt),
+        },
+    )  # fmt: skip
+
+
+def promote(now: datetime) -> Write:
+    return Write(
+        {**guard(Change.PROMOTE), "available_at": {"$lte": now}},
+        {"$set": _set(Change.PROMOTE, now, wait_reason=None)},
+    )
+
+
+def expire(now: datetime, status: Status) -> Write:
+    """The deadline has passed before it ran."""
+    if status not in TRANSITIONS[Change.EXPIRE].sources:
+        raise ValueError(f"nothing expires while {status}")
+    error = ErrorRecord(
+        type="DeadlineExceeded", message="its deadline passed before it ran", retryable=False
+    )
+    return Write(
+        {"status": str(status), "deadline_at": {"$lte": now}},
+        {"$set": _set(Change.EXPIRE, now, completed_at=now, wait_reason=None,
+                      error=error.model_dump(exclude_none=True)),
+         "$unset": {"lease": "", "remote": ""}},
+    )  # fmt: skip
+
+
+def cancel(now: datetime, context_id: Any) -> Write:
+    return Write(
+        {"_id": context_id, **guard(Change.CANCEL)},
+        {"$set": _set(Change.CANCEL, now, completed_at=now, wait_reason=None),
+         "$unset": {"lease": "", "remote": ""}},
+    )  # fmt: skip
+
+
+def run_now(now: datetime, context_id: Any) -> Write:
+    """An operator does not want to wait for a scheduled context."""
+    return Write(
+        {"_id": context_id, **guard(Change.PROMOTE)},
+        {"$set": _set(Change.PROMOTE, now, available_at=now, wait_reason=None)},
+    )
+
+
+def retry(now: datetime, document: Document, *, fresh_key: bool) -> Write:
+    """An operator's retry of a final context: a new generation, its history kept.
+
+    A document that was never adopted has no fence and gets none, so that it is adopted anew.
+    """
+    generation = document.get("generation", 0)
+    unset = {name: "" for name in ("lease", "remote", "results", "error", "expire_at")}
+    fields: Document = {"available_at": now, "wait_reason": None, "completed_at": None}
+    if "fence" in document:
+        fields |= {
+            "generation": generation + 1,
+            "failures": 0,
+            "crashes": 0,
+            "snoozes": 0,
+        }
+        if fresh_key:
+            fields["key_generation"] = generation + 1
+        deadline = document.get("deadline_at")
+        if isinstance(deadline, datetime) and deadline <= now:
+            fields["deadline_at"] = None
+    else:
+        unset["completed_at"] = ""
+        del fields["completed_at"], fields["wait_reason"]
+    same = {"generation": generation} if "generation" in document else {}
+    return Write(
+        {"_id": document["_id"], "updated_at": document.get("updated_at"),
+         **same, **guard(Change.RETRY)},
+        {"$set": _set(Change.RETRY, now, **fields), "$unset": unset},
+    )  # fmt: skip
+
+
+def adopt(
+    now: datetime, document: Document, *, read: Document, changes: Document, originals: Document
+) -> Write:
+    """Take over another program's document, if it still is what was read."""
+    changed = {**changes, **({"adopted": originals} if originals else {}), "updated_at": now}
+    return Write({"_id": document["_id"], **guard(Change.CLAIM), **read}, {"$set": changed})
+
+
+def adopt_fail(now: datetime, document: Document, *, read: Document, error: ErrorRecord) -> Write:
+    """Say why another program's document cannot be read; without a fence, so that a retry adopts."""
+    return Write(
+        {"_id": document["_id"], **guard(Change.ADOPT_FAIL), **read},
+        {"$set": _set(Change.ADOPT_FAIL, now, completed_at=now,
+                      error=error.model_dump(exclude_none=True))},
+    )  # fmt: skip

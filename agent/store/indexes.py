@@ -1,0 +1,93 @@
+"""The indexes, and the queries that each of them serves.
+
+A test holds the two together: every query that runs often names its index, whose fields come in
+the order equality, sort, range.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.database import Database
+
+from agent.models import Document
+from agent.store.connection import translated
+
+
+class Index(NamedTuple):
+    """One index of a collection."""
+
+    name: str
+    collection: str
+    keys: tuple[str, ...]
+    partial: Document | None = None
+    expire_after_seconds: int | None = None
+
+    def model(self) -> IndexModel:
+        options: dict[str, Any] = {"name": self.name}
+        if self.partial is not None:
+            options["partialFilterExpression"] = self.partial
+        if self.expire_after_seconds is not None:
+            options["expireAfterSeconds"] = self.expire_after_seconds
+        return IndexModel([(key, ASCENDING) for key in self.keys], **options)
+
+
+class Query(NamedTuple):
+    """A query that runs often: which fields it compares, sorts by and ranges over, and its index."""
+
+    name: str
+    index: str
+    equality: tuple[str, ...]
+    sort: tuple[str, ...] = ()
+    range: tuple[str, ...] = ()
+
+
+PENDING = {"status": "pending"}
+
+INDEXES = (
+    Index("claim", "contexts", ("service_type", "priority", "available_at"), PENDING),
+    Index("claim_by_age", "contexts", ("service_type", "available_at"), PENDING),
+    Index("adopt", "contexts", ("status", "fence"), PENDING),
+    Index("claim_polls", "contexts", ("service_type", "status", "remote.accepted_at"),
+          {"remote.accepted_at": {"$exists": True}}),
+    Index("in_flight", "contexts", ("service_type", "status", "available_at")),
+    Index("due", "contexts", ("status", "available_at")),
+    Index("leases", "contexts", ("status", "lease.expires_at"),
+          {"lease.expires_at": {"$exists": True}}),
+    Index("claim_id", "contexts", ("lease.claim_id",), {"lease.claim_id": {"$exists": True}}),
+    Index("deadlines", "contexts", ("status", "deadline_at"), {"deadline_at": {"$type": "date"}}),
+    Index("newest", "contexts", ("created_at",)),
+    Index("retention", "contexts", ("expire_at",), {"expire_at": {"$exists": True}},
+          expire_after_seconds=0),
+)  # fmt: skip
+
+QUERIES = (
+    Query("claim candidates", "claim", ("service_type",), ("priority", "available_at")),
+    Query("claim candidates by age", "claim_by_age", ("service_type",), ("available_at",)),
+    Query("claimed, read back", "claim_id", ("lease.claim_id",)),
+    Query("polls due", "claim_polls", ("service_type", "status"), ("remote.accepted_at",)),
+    Query("in flight", "in_flight", ("service_type", "status")),
+    Query("counts by status", "in_flight", ("service_type", "status")),
+    Query("oldest pending", "claim_by_age", ("service_type",), ("available_at",)),
+    Query("promote", "due", ("status",), ("available_at",), ("available_at",)),
+    Query("rescue", "leases", ("status",), ("lease.expires_at",), ("lease.expires_at",)),
+    Query("sweep", "deadlines", ("status",), ("deadline_at",), ("deadline_at",)),
+    Query("adopt", "adopt", ("status",), (), ("fence",)),
+    Query("list", "newest", (), ("created_at",)),
+    Query("list by status", "due", ("status",), ("available_at",)),
+)
+
+
+def create_indexes(database: Database[Document]) -> list[str]:
+    """Create every index that is missing; the names of all.
+
+    Raises:
+        StoreUnavailable: MongoDB did not answer.
+    """
+    names: list[str] = []
+    with translated():
+        for collection in dict.fromkeys(index.collection for index in INDEXES):
+            models = [index.model() for index in INDEXES if index.collection == collection]
+            names += database[collection].create_indexes(models)
+    return names
