@@ -7,6 +7,7 @@ AgentError
 ├── StoreError
 │   ├── StoreUnavailable        MongoDB did not answer (retryable)
 │   ├── NotStorable             MongoDB refuses the document itself
+│   ├── AlreadyStored           there is a document of this id
 │   ├── ContextNotFound
 │   └── IllegalTransition       the status table has no such change
 ├── BrokerUnavailable           Redis did not answer (retryable)
@@ -56,6 +57,10 @@ class StoreUnavailable(StoreError):
 
 class NotStorable(StoreError):
     """The document cannot be stored: too large, too deep, or a value that BSON does not have."""
+
+
+class AlreadyStored(StoreError):
+    """There is a document of this id already."""
 
 
 class ContextNotFound(StoreError):

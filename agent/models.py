@@ -10,13 +10,21 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from enum import Enum, StrEnum
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Document = dict[str, Any]
 """A context as MongoDB stores it. Foreign fields are kept, so code reads it as a mapping."""
+
+
+class _Absent(Enum):
+    ABSENT = "absent"
+
+
+ABSENT: Final = _Absent.ABSENT
+"""Stands for a field that a document does not have."""
 
 SCHEMA = 1
 DEFAULT_PRIORITY = 5
@@ -74,6 +82,7 @@ class Change(StrEnum):
     EXPIRE = "expire"
     CANCEL = "cancel"
     RETRY = "retry"
+    RETRY_BLOCKED = "retry_blocked"
     UNBLOCK = "unblock"
     BLOCK_AGAIN = "block_again"
 
@@ -107,6 +116,7 @@ TRANSITIONS: Mapping[Change, Transition] = {
     ),
     Change.CANCEL: Transition(frozenset(Status) - FINAL, Status.CANCELLED),
     Change.RETRY: Transition(_from(Status.FAILED, Status.CANCELLED), Status.PENDING),
+    Change.RETRY_BLOCKED: Transition(_from(Status.FAILED, Status.CANCELLED), Status.WAITING),
     Change.UNBLOCK: Transition(_from(Status.WAITING), Status.PENDING),
     Change.BLOCK_AGAIN: Transition(_from(Status.CANCELLED), Status.WAITING),
 }
@@ -124,7 +134,7 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def new_id(prefix: str) -> str:
-    """A ULID behind a prefix (`ctx_01J…`): unique anywhere, and sorted by the time of its making."""
+    """A ULID behind a prefix (`ctx_01J…`): unique anywhere, and sorted by the time it was made."""
     value = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
     digits = (_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
     return f"{prefix}_{''.join(digits)}"
@@ -134,7 +144,7 @@ def clamp_priority(value: object) -> int:
     """The priority as stored: what is missing or out of range means the default."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return DEFAULT_PRIORITY
-    if value != value or not HIGHEST_PRIORITY <= value <= LOWEST_PRIORITY:
+    if not HIGHEST_PRIORITY <= value <= LOWEST_PRIORITY:
         return DEFAULT_PRIORITY
     return int(value)
 
@@ -195,6 +205,7 @@ class AttemptRecord(Model):
     error: ErrorRecord | None = None
     duration_ms: int | None = None
     trace_id: str | None = None
+    fence: int | None = None
     token: str | None = None
     definite: bool = True
     """Whether a whole reply told how it ended; if not, the service may have done the work."""
@@ -254,12 +265,21 @@ class Context(Model):
         return document
 
 
+POLL_CLAIM = "poll"
+"""How the claim id of a poll begins; that of a call begins with `claim`."""
+
+
 class Claim(NamedTuple):
     """A claimed context: what the message to its actor carries."""
 
     context_id: Any
     fence: int
     claim_id: str
+
+    @property
+    def polls(self) -> bool:
+        """Whether it was claimed to ask for accepted work, not to be sent."""
+        return self.claim_id.startswith(f"{POLL_CLAIM}_")
 
 
 def context_key(context_id: object) -> str:

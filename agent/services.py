@@ -127,7 +127,7 @@ def import_worker(name: str) -> type:
     module_name, _, class_name = name.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as exc:
+    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as exc:
         raise ConfigurationError(
             f"AGENT_WORKERS: cannot import {name!r} ({exc}); write module:Class, with the module "
             "on the PYTHONPATH"

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent.errors import ConfigurationError
 from agent.services import OnAmbiguous, ServiceRegistry, ServiceType
 
-LEASE = timedelta(seconds=30)
-"""How long a running context belongs to its worker without a sign of life."""
-HEARTBEAT = LEASE / 3
 QUEUE_WAIT_MARGIN = timedelta(seconds=30)
 """A queued context may wait behind its process's calls: its lease is the timeout and this."""
 LEADER_LEASE = timedelta(seconds=10)
@@ -113,6 +117,21 @@ class Settings(_Environment):
         validation_alias="AGENT_BATCH_SIZE",
         description="Contexts that one claim takes at most.",
     )
+    lease_seconds: float = Field(
+        default=30.0,
+        ge=3,
+        le=600,
+        validation_alias="AGENT_LEASE",
+        description="Seconds that a running context belongs to its worker without a sign of life. "
+        "The same for every process.",
+    )
+    heartbeat_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        validation_alias="AGENT_HEARTBEAT",
+        description="Seconds between two signs of life; without it a third of `AGENT_LEASE`, "
+        "which is the most it may be.",
+    )
     templates: Words = Field(
         default=(),
         validation_alias="AGENT_TEMPLATES",
@@ -137,6 +156,26 @@ class Settings(_Environment):
         if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
+
+    @model_validator(mode="after")
+    def _check_heartbeat(self) -> Self:
+        if self.heartbeat_seconds is not None and self.heartbeat_seconds * 3 > self.lease_seconds:
+            # named by hand: an error of the whole model has no field of its own
+            raise ValueError(
+                f"AGENT_HEARTBEAT: {self.heartbeat_seconds:g} s is more than a third of "
+                f"AGENT_LEASE ({self.lease_seconds:g} s), so that a late beat or two would "
+                "cost a living worker its contexts; lower it, or raise AGENT_LEASE"
+            )
+        return self
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def heartbeat(self) -> timedelta:
+        seconds = self.heartbeat_seconds
+        return self.lease / 3 if seconds is None else timedelta(seconds=seconds)
 
     @property
     def dramatiq_namespace(self) -> str:
@@ -276,9 +315,11 @@ def _load(model: type[_Settings], prefix: str, overrides: dict[str, Any]) -> _Se
 
 
 def _explain(model: type[BaseSettings], prefix: str, error: Any) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return str(message)
     where = str(error["loc"][0])
     field = model.model_fields.get(where)
-    message = error["msg"].removeprefix("Value error, ")
     name = (prefix + where).upper()
     what = f" ({field.description})" if field is not None and field.description else ""
     return f"{name}: {message}{what}"

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from agent.errors import ContextUnreadable, RequestInvalid
 from agent.intake.rules import (
-    ABSENT,
     REQUEST_RULES,
     Mended,
     exactly,
@@ -23,6 +22,7 @@ from agent.intake.rules import (
 )
 from agent.intake.templates import DEFAULT_VERSION, INLINE, body_field, known
 from agent.intake.values import as_text, as_version, is_urgent, kind_of, shown
+from agent.models import ABSENT
 from agent.services import ServiceRegistry, ServiceType
 
 __all__ = ["ABSENT", "DECISIVE", "Adoption", "FindTemplate", "read_foreign", "what_was_read"]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from agent.errors import ContextUnreadable
 from agent.intake.values import as_date, as_text, as_version, is_text, is_whole, kind_of
 from agent.models import (
+    ABSENT,
     HIGHEST_PRIORITY,
     KEPT_ATTEMPTS,
     MAX_CRASHES,
@@ -29,13 +29,6 @@ from agent.models import (
 MAX_COUNT = 2**31 - 1
 MAX_ATTEMPTS = 1000
 
-
-class _Absent(Enum):
-    ABSENT = "absent"
-
-
-ABSENT: Final = _Absent.ABSENT
-"""Stands for a field that the document does not have."""
 
 Rule = Callable[[Any], Any]
 """From what was found, or `ABSENT`, to what has to be there, or `ABSENT` for nothing."""

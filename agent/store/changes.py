@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from agent.models import (
+    ABSENT,
     KEPT_ATTEMPTS,
     TRANSITIONS,
     AttemptRecord,
@@ -37,10 +38,9 @@ class Hold(NamedTuple):
 
 
 def guard(change: Change) -> Document:
-    """The filter on `status` that the table asks for, contexts only."""
-    sources = sorted(TRANSITIONS[change].sources)
-    status: Any = sources[0] if len(sources) == 1 else {"$in": sources}
-    return {"status": str(status) if isinstance(status, Status) else status}
+    """The filter on `status` that the table asks for."""
+    sources = sorted(map(str, TRANSITIONS[change].sources))
+    return {"status": sources[0] if len(sources) == 1 else {"$in": sources}}
 
 
 def _set(change: Change, now: datetime, **fields: Any) -> Document:
@@ -61,32 +61,28 @@ def _record(attempt: AttemptRecord) -> Document:
     return {"attempts": {"$each": [entry], "$slice": -KEPT_ATTEMPTS}}
 
 
-def claim(now: datetime, ids: list[Any], *, owner: str, claim_id: str, lease: timedelta) -> Write:
+def claim(
+    now: datetime, ids: list[Any], *, owner: str, claim_id: str, lease: timedelta, polls: bool
+) -> Write:
     """The bridge takes candidates: fence + 1, a lease for the wait in the queue."""
     return Write(
         {"_id": {"$in": ids}, **guard(Change.CLAIM), "available_at": {"$lte": now},
-         "fence": {"$gte": 0}},
+         "fence": {"$gte": 0}, "remote.accepted_at": {"$exists": polls}},
         {"$set": _set(Change.CLAIM, now, wait_reason=None, lease={
             "owner": owner, "claim_id": claim_id, "token": None, "expires_at": now + lease}),
          "$inc": {"fence": 1}},
     )  # fmt: skip
 
 
-def start(
-    now: datetime, claim: Claim, *, owner: str, token: str, lease: timedelta, polls: bool = False
-) -> Write:
-    """A worker begins: attempt + 1, unless it only asks for accepted work.
-
-    Whether it polls is known only from the document, so one write of each kind is offered, of
-    which exactly one can match.
-    """
+def start(now: datetime, claim: Claim, *, owner: str, token: str, lease: timedelta) -> Write:
+    """A worker begins: attempt + 1, unless it only asks for accepted work."""
     return Write(
         {"_id": claim.context_id, "fence": claim.fence, "lease.claim_id": claim.claim_id,
-         **guard(Change.START), "remote.accepted_at": {"$exists": polls}},
+         **guard(Change.START), "remote.accepted_at": {"$exists": claim.polls}},
         {"$set": _set(Change.START, now, processed_by=owner, started_at=now, lease={
             "owner": owner, "claim_id": claim.claim_id, "token": token,
             "expires_at": now + lease}),
-         **({} if polls else {"$inc": {"attempt": 1}})},
+         **({} if claim.polls else {"$inc": {"attempt": 1}})},
     )  # fmt: skip
 
 
@@ -265,7 +261,7 @@ def retry(now: datetime, document: Document, *, fresh_key: bool) -> Write:
     A document that was never adopted has no fence and gets none, so that it is adopted anew.
     """
     generation = document.get("generation", 0)
-    unset = {name: "" for name in ("lease", "remote", "results", "error", "expire_at")}
+    unset = dict.fromkeys(("lease", "remote", "results", "error", "expire_at"), "")
     fields: Document = {"available_at": now, "wait_reason": None, "completed_at": None}
     if "fence" in document:
         fields |= {
@@ -290,18 +286,36 @@ def retry(now: datetime, document: Document, *, fresh_key: bool) -> Write:
     )  # fmt: skip
 
 
+NOT_ADOPTED = {"fence": {"$not": {"$gte": 0}}}
+"""No fence that a claim could raise: exactly what a claim leaves alone."""
+
+
+def as_read(read: Document) -> Document:
+    """The filter that holds while the fields are as they were read; `ABSENT` was not there.
+
+    By `$eq`, so that no value that another program wrote is taken for an operator.
+    """
+    return {
+        name: {"$exists": False} if value is ABSENT else {"$eq": value}
+        for name, value in read.items()
+    }
+
+
 def adopt(
     now: datetime, document: Document, *, read: Document, changes: Document, originals: Document
 ) -> Write:
     """Take over another program's document, if it still is what was read."""
     changed = {**changes, **({"adopted": originals} if originals else {}), "updated_at": now}
-    return Write({"_id": document["_id"], **guard(Change.CLAIM), **read}, {"$set": changed})
+    return Write(
+        {"_id": document["_id"], **guard(Change.CLAIM), **NOT_ADOPTED, **as_read(read)},
+        {"$set": changed},
+    )
 
 
 def adopt_fail(now: datetime, document: Document, *, read: Document, error: ErrorRecord) -> Write:
-    """Say why another program's document cannot be read; without a fence, so that a retry adopts."""
+    """Say why another program's document cannot be read; no fence, so that a retry adopts it."""
     return Write(
-        {"_id": document["_id"], **guard(Change.ADOPT_FAIL), **read},
+        {"_id": document["_id"], **guard(Change.ADOPT_FAIL), **NOT_ADOPTED, **as_read(read)},
         {"$set": _set(Change.ADOPT_FAIL, now, completed_at=now,
                       error=error.model_dump(exclude_none=True))},
     )  # fmt: skip

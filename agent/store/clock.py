@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pymongo import MongoClient
 from pymongo.monitoring import (
@@ -38,11 +38,13 @@ class ServerClock(ServerHeartbeatListener):
 
     @property
     def is_known(self) -> bool:
-        return bool(self._samples)
+        with self._lock:
+            return bool(self._samples)
 
     def now(self) -> datetime:
         """The server's time, aware, in UTC, to the millisecond as BSON stores it."""
-        offset = max(self._samples, default=None)
+        with self._lock:  # a new primary empties the samples for a moment
+            offset = max(self._samples, default=None)
         if offset is None:
             raise RuntimeError("the server's time is not known yet; call learn() first")
         seconds = offset + time.monotonic()
@@ -80,5 +82,3 @@ class ServerClock(ServerHeartbeatListener):
                 self._primary = address
                 self._samples.clear()
             self._samples.append(sample)
-
-

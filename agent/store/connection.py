@@ -8,23 +8,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote
 
 import bson
 import bson.errors
 import pymongo.errors
 from bson.codec_options import CodecOptions, DatetimeConversion
-from pymongo import MongoClient, ReadPreference, WriteConcern, uri_parser
+from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.monitoring import ServerHeartbeatListener
 from pymongo.read_concern import ReadConcern
 
-from agent.errors import ConfigurationError, NotStorable, StoreError, StoreUnavailable
+from agent.errors import (
+    AlreadyStored,
+    ConfigurationError,
+    NotStorable,
+    StoreError,
+    StoreUnavailable,
+)
 from agent.models import Document
 from agent.settings import Settings
 
 SERVER_SELECTION_MS = 5000
 SOCKET_MS = 20000
+LONGEST_DATABASE_NAME = 63
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 ROOM_FOR_THE_REST = 256 * 1024
 """What a document may hold beside its results: the wire's own bytes, attempts, dates."""
@@ -38,6 +44,11 @@ CODEC: CodecOptions[Document] = CodecOptions(
 
 REFUSED_DOCUMENT_CODES = frozenset({2, 9, 15, 52, 55, 56, 57, 10334, 17280, 17419, 17420, 22})
 """Server codes that say: this document, not this server, is the trouble."""
+
+
+DUPLICATE_KEY = 11000
+UNSUPPORTED_CODES = frozenset({40573, 59, 115, 136, 235, 303, 40324})
+"""Server codes that say: no change streams here (no replica set, no such stage)."""
 
 
 def connect(settings: Settings, *listeners: ServerHeartbeatListener) -> MongoClient[Document]:
@@ -59,6 +70,7 @@ def connect(settings: Settings, *listeners: ServerHeartbeatListener) -> MongoCli
             uuidRepresentation="standard",
             tz_aware=True,
             appname="agent",
+            connect=False,
             serverSelectionTimeoutMS=SERVER_SELECTION_MS,
             connectTimeoutMS=SERVER_SELECTION_MS,
             socketTimeoutMS=SOCKET_MS,
@@ -72,24 +84,29 @@ def connect(settings: Settings, *listeners: ServerHeartbeatListener) -> MongoCli
 
 
 def database_of(client: MongoClient[Document], settings: Settings) -> Database[Document]:
-    """The database of the settings, else of the URI, else `agent`."""
-    name = settings.mongodb_database or _database_in(settings) or "agent"
-    return client.get_database(
-        name,
-        codec_options=CODEC,
-        read_preference=ReadPreference.PRIMARY,
-        write_concern=WriteConcern("majority", j=True),
-        read_concern=ReadConcern("local"),
-    )
+    """The database of the settings, else of the URI, else `agent`.
 
-
-def _database_in(settings: Settings) -> str | None:
-    uri = settings.mongodb_uri.get_secret_value()
-    if uri.startswith("mongodb+srv://"):  # parsing would ask the DNS
-        name = uri.split("://", 1)[1].partition("/")[2].partition("?")[0]
-        return unquote(name) or None
-    found: str | None = uri_parser.parse_uri(uri).get("database")
-    return found
+    Raises:
+        ConfigurationError: MongoDB has no database of such a name.
+    """
+    options: dict[str, Any] = {
+        "codec_options": CODEC,
+        "read_preference": ReadPreference.PRIMARY,
+        "write_concern": WriteConcern("majority", j=True),
+        "read_concern": ReadConcern("local"),
+    }
+    name = settings.mongodb_database
+    if name is None:
+        return client.get_default_database("agent", **options)
+    try:
+        database: Database[Document] = client.get_database(name, **options)
+    except pymongo.errors.InvalidName as exc:
+        raise ConfigurationError(f"MONGODB_DATABASE: {exc}; use letters, digits, - and _") from None
+    if len(name.encode()) > LONGEST_DATABASE_NAME:
+        raise ConfigurationError(
+            f"MONGODB_DATABASE: longer than {LONGEST_DATABASE_NAME} bytes; use a shorter name"
+        )
+    return database
 
 
 @contextmanager
@@ -98,6 +115,7 @@ def translated() -> Iterator[None]:
 
     Raises:
         NotStorable: the document itself is refused.
+        AlreadyStored: there is one of this id.
         StoreUnavailable: anything that another try, later, may mend.
     """
     try:
@@ -111,6 +129,10 @@ def translated() -> Iterator[None]:
         RecursionError,
     ) as exc:
         raise NotStorable(_plain(exc)) from exc
+    except pymongo.errors.DuplicateKeyError as exc:
+        raise AlreadyStored(_plain(exc)) from exc
+    except pymongo.errors.BulkWriteError as exc:
+        raise _of_many(exc) from exc
     except pymongo.errors.WriteError as exc:
         if exc.code in REFUSED_DOCUMENT_CODES:
             raise NotStorable(_plain(exc)) from exc
@@ -119,6 +141,33 @@ def translated() -> Iterator[None]:
         raise StoreError(_plain(exc)) from exc
     except pymongo.errors.PyMongoError as exc:
         raise StoreUnavailable(_plain(exc)) from exc
+
+
+def _of_many(exc: pymongo.errors.BulkWriteError) -> StoreError:
+    """What a write of many came to: the first error of a single document, if there is one."""
+    for code, message in write_errors(exc).values():
+        return error_of(code, message)
+    return StoreUnavailable(_plain(exc))
+
+
+def write_errors(exc: BaseException | None) -> dict[int, tuple[int, str]]:
+    """The code and text of each refused write of a bulk, by position; empty for other errors."""
+    if not isinstance(exc, pymongo.errors.BulkWriteError):
+        return {}
+    errors = (exc.details or {}).get("writeErrors", [])
+    return {error["index"]: (error.get("code", 0), error.get("errmsg", "")) for error in errors}
+
+
+def error_of(code: int, message: str) -> StoreError:
+    """Our error for a write that the server refused with this code."""
+    if code == DUPLICATE_KEY:
+        return AlreadyStored(message[:300])
+    return (NotStorable if code in REFUSED_DOCUMENT_CODES else StoreUnavailable)(message[:300])
+
+
+def is_unsupported(exc: StoreError) -> bool:
+    """Whether the server said that it does not have this at all."""
+    return getattr(exc.__cause__, "code", None) in UNSUPPORTED_CODES
 
 
 def encoded_size(value: Document) -> int:

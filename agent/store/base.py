@@ -1,0 +1,80 @@
+"""What every part of the repository shares: the database, its clock, the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from agent.models import Document
+from agent.settings import Settings
+from agent.store.changes import Write
+from agent.store.clock import ServerClock
+from agent.store.connection import database_of, translated
+
+LONGEST_QUERY_MS = 30_000
+"""A read that takes longer than this on the server is ended there: nobody waits for it any more."""
+
+
+class Store:
+    """The database of the settings, seen through one client that threads share."""
+
+    def __init__(
+        self, client: MongoClient[Document], clock: ServerClock, settings: Settings
+    ) -> None:
+        self.client = client
+        self.clock = clock
+        self.settings = settings
+        self.database: Database[Document] = database_of(client, settings)
+        self.contexts: Collection[Document] = self.database["contexts"]
+
+    def now(self) -> datetime:
+        """The database's time, in UTC.
+
+        Raises:
+            StoreUnavailable: it is not known yet, and MongoDB does not answer.
+        """
+        if not self.clock.is_known:
+            self.clock.learn(self.client)
+        return self.clock.now()
+
+    def _find(
+        self,
+        filter: Document,
+        projection: Document | None = None,
+        *,
+        sort: list[tuple[str, int]] | None = None,
+        limit: int = 0,
+    ) -> list[Document]:
+        with translated():
+            cursor = self.contexts.find(filter, projection, sort=sort, limit=limit)
+            return list(cursor.max_time_ms(LONGEST_QUERY_MS))
+
+    def _find_one(self, filter: Document, projection: Document | None = None) -> Document | None:
+        with translated():
+            return self.contexts.find_one(filter, projection)
+
+    def _aggregate(self, pipeline: list[Document], *, hint: str | None = None) -> list[Document]:
+        options: dict[str, Any] = {} if hint is None else {"hint": hint}
+        with translated():
+            found = self.contexts.aggregate(pipeline, maxTimeMS=LONGEST_QUERY_MS, **options)
+            return list(found)
+
+    def _write(self, write: Write) -> bool:
+        """Do one guarded write; whether its guard held."""
+        with translated():
+            return self.contexts.update_one(write.filter, write.update).matched_count == 1
+
+    def _write_many(self, write: Write) -> int:
+        """Do a guarded write of all that match; how many there were."""
+        with translated():
+            return self.contexts.update_many(write.filter, write.update).modified_count
+
+
+def ids_of(documents: Iterable[Document]) -> list[Any]:
+    """Their `_id`s, in order."""
+    return [document["_id"] for document in documents]

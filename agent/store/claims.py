@@ -1,0 +1,219 @@
+"""What the admission asks: what may be claimed, what is in flight, and the claim itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import bson
+
+from agent.errors import StoreUnavailable
+from agent.models import IN_FLIGHT, POLL_CLAIM, Claim, Document, Status
+from agent.store import changes
+from agent.store.base import Store, ids_of
+
+DEEPEST_LOOK = 4000
+"""Candidates that one claim reads at most, should those of the wanted kind lie behind others."""
+
+BY_PRIORITY = [("priority", 1), ("available_at", 1)]
+BY_AGE = [("available_at", 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """How many contexts of one service type and owner are queued or processing."""
+
+    service_type: str
+    status: Status
+    owner: str | None
+    polls: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What may be claimed now, in admission order: calls, and polls of accepted work."""
+
+    calls: list[Any]
+    polls: list[Any]
+    exhausted: bool
+    """Whether there was nothing more to look at."""
+
+
+class Claims(Store):
+    """Claims, and the counts that decide how many there may be."""
+
+    def claim(
+        self,
+        service_type: str,
+        *,
+        calls: int,
+        polls: int = 0,
+        lease: timedelta,
+        owner: str,
+        most: int | None = None,
+        by_age: bool = False,
+        avoid: Any = None,
+    ) -> list[Claim]:
+        """Take pending contexts of one service, first by priority, then by age.
+
+        Atomic: two bridges never receive the same context at the same fence.
+
+        Args:
+            calls: at most this many that are to be sent.
+            polls: at most this many whose accepted work is to be asked for.
+            most: at most this many of both together; polls go first.
+            lease: how long the claim stands before `rescue` may take it back.
+            by_age: leave priority aside, so that the last priority is slow, not starved.
+            avoid: a context that is taken only if there is no other.
+
+        Returns:
+            One claim for each context taken, in admission order, polls first. The claim of a poll
+            says so (`Claim.polls`).
+
+        Raises:
+            StoreUnavailable: MongoDB did not answer. Nothing is known to be claimed; what was,
+                comes back when its lease runs out.
+        """
+        if calls <= 0 and polls <= 0:
+            return []
+        found = self._candidates(service_type, calls, polls, by_age=by_age, avoid=avoid)
+        polled = self._take(found.polls[:most], owner=owner, lease=lease, polls=True)
+        left = None if most is None else max(0, most - len(polled))
+        return polled + self._take(found.calls[:left], owner=owner, lease=lease, polls=False)
+
+    def _candidates(
+        self, service_type: str, calls: int, polls: int, *, by_age: bool, avoid: Any
+    ) -> Candidates:
+        """Read a little more than is wanted; what else tells a candidate is looked at here, since
+        any further condition has some servers scan the whole collection."""
+        limit = calls + polls + (avoid is not None)
+        while True:
+            documents = self._find(
+                {"service_type": service_type, "status": str(Status.PENDING)},
+                {"_id": 1, "fence": 1, "available_at": 1, "remote.accepted_at": 1},
+                sort=BY_AGE if by_age else BY_PRIORITY,
+                limit=limit,
+            )
+            found = _sort_out(documents, self.now(), calls, polls, avoid)
+            found = Candidates(found.calls, found.polls, len(documents) < limit)
+            satisfied = len(found.calls) >= calls and len(found.polls) >= polls
+            only_polls_short = len(found.calls) >= calls and not found.polls
+            if satisfied or only_polls_short or found.exhausted or limit >= DEEPEST_LOOK:
+                return found
+            limit = min(limit * 4, DEEPEST_LOOK)
+
+    def _take(
+        self, ids: Sequence[Any], *, owner: str, lease: timedelta, polls: bool
+    ) -> list[Claim]:
+        """Claim these, and read back which ones it were, after a network error too."""
+        if not ids:
+            return []
+        claim_id = f"{POLL_CLAIM if polls else 'claim'}_{uuid4().hex}"
+        write = changes.claim(
+            self.now(), list(ids), owner=owner, claim_id=claim_id, lease=lease, polls=polls
+        )
+        try:
+            if not self._write_many(write):
+                return []
+        except StoreUnavailable:
+            return self._claimed(ids, claim_id)
+        return self._claimed(ids, claim_id)
+
+    def _claimed(self, ids: Sequence[Any], claim_id: str) -> list[Claim]:
+        documents = self._find(
+            {"_id": {"$in": list(ids)}, "lease.claim_id": claim_id, "status": str(Status.QUEUED)},
+            {"fence": 1},
+        )
+        fences = {_key(document["_id"]): document["fence"] for document in documents}
+        return [
+            Claim(context_id, fences[key], claim_id)
+            for context_id, key in zip(ids, map(_key, ids), strict=True)
+            if key in fences
+        ]
+
+    def queued(self) -> list[tuple[str, Claim]]:
+        """Every queued context that has a lease, with its service type: what the broker should
+        hold."""
+        documents = self._find(
+            {"status": str(Status.QUEUED)},
+            {"service_type": 1, "fence": 1, "lease.claim_id": 1, "lease.expires_at": 1},
+        )
+        return [
+            (document["service_type"], Claim(document["_id"], document["fence"], claim_id))
+            for document in documents
+            if isinstance(claim_id := (document.get("lease") or {}).get("claim_id"), str)
+        ]
+
+    def in_flight(self) -> list[InFlight]:
+        """What is queued or processing, of all services, in one question."""
+        statuses = sorted(map(str, IN_FLIGHT))
+        group = {
+            "service_type": "$service_type",
+            "status": "$status",
+            "owner": "$lease.owner",
+            "polls": {"$gt": ["$remote", None]},
+        }
+        rows = self._aggregate(
+            [
+                {"$match": {"status": {"$in": statuses}}},
+                {"$group": {"_id": group, "count": {"$sum": 1}}},
+            ]
+        )
+        return [
+            InFlight(
+                service_type=str(row["_id"].get("service_type")),
+                status=Status(row["_id"]["status"]),
+                owner=row["_id"].get("owner"),
+                polls=bool(row["_id"].get("polls")),
+                count=row["count"],
+            )
+            for row in rows
+            if row["_id"].get("service_type") != "REQUEST"
+        ]
+
+    def count_remote(self) -> dict[str, int]:
+        """How much work each service has accepted and not finished."""
+        rows = self._aggregate(
+            [
+                {"$match": {"remote.accepted_at": {"$exists": True}}},
+                {"$group": {"_id": "$service_type", "count": {"$sum": 1}}},
+            ],
+            hint="remote",
+        )
+        return {str(row["_id"]): row["count"] for row in rows}
+
+    def pending_ids(self, service_type: str, limit: int) -> list[Any]:
+        """The ids of some pending contexts; which ones is open."""
+        filter = {"service_type": service_type, "status": str(Status.PENDING)}
+        return ids_of(self._find(filter, {"_id": 1}, limit=limit))
+
+
+def _sort_out(
+    documents: Sequence[Document], now: datetime, calls: int, polls: int, avoid: Any
+) -> Candidates:
+    ready = [document for document in documents if _may_be_claimed(document, now)]
+    others = [document for document in ready if avoid is None or document["_id"] != avoid]
+    ready = others or ready
+    wanted_polls = [document for document in ready if _is_poll(document)]
+    wanted_calls = [document for document in ready if not _is_poll(document)]
+    return Candidates(ids_of(wanted_calls)[:calls], ids_of(wanted_polls)[:polls], False)
+
+
+def _may_be_claimed(document: Document, now: datetime) -> bool:
+    """Adopted, and due: the write says it again."""
+    fence, available_at = document.get("fence"), document.get("available_at")
+    return isinstance(fence, int) and isinstance(available_at, datetime) and available_at <= now
+
+
+def _is_poll(document: Document) -> bool:
+    remote = document.get("remote")
+    return isinstance(remote, dict) and "accepted_at" in remote
+
+
+def _key(context_id: Any) -> bytes:
+    """An id as a key of a dict, whatever BSON value it is."""
+    return bson.encode({"_id": context_id})

@@ -1,0 +1,151 @@
+"""What people and their programs ask: insert, show, list, count, cancel, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from agent.errors import ContextNotFound, IllegalTransition
+from agent.models import TRANSITIONS, Change, Document, Status
+from agent.store import changes
+from agent.store.base import Store
+from agent.store.connection import translated
+
+LONGEST_LIST = 1000
+TRIES = 5
+
+
+class Operations(Store):
+    """Contexts as their owners and operators see them."""
+
+    def insert_contexts(self, documents: list[Document]) -> None:
+        """Insert them all, acknowledged by a majority and on its disks.
+
+        Raises:
+            NotStorable: MongoDB refuses one of them.
+            StoreUnavailable: MongoDB did not answer. Which were stored is open.
+        """
+        with translated():
+            self.contexts.insert_many(documents)
+
+    def find_context(self, context_id: Any) -> Document:
+        """The whole document.
+
+        Raises:
+            ContextNotFound: there is none.
+        """
+        found = self._find_one({"_id": context_id})
+        if found is None:
+            raise ContextNotFound(f"no context {context_id!r}")
+        return found
+
+    def list_contexts(
+        self,
+        *,
+        service_type: str | None = None,
+        status: Status | None = None,
+        limit: int = 50,
+    ) -> list[Document]:
+        """Contexts without their payload, the newest first."""
+        filter: Document = {}
+        if service_type is not None:
+            filter["service_type"] = service_type
+        if status is not None:
+            filter["status"] = str(status)
+        without = {"template.service_template": 0, "request.data": 0, "results": 0, "attempts": 0}
+        return self._find(
+            filter, without, sort=[("created_at", -1)], limit=min(limit, LONGEST_LIST)
+        )
+
+    def count_by_status(self) -> dict[str, dict[str, int]]:
+        """How many contexts each service type has in each status. Reads a whole index."""
+        rows = self._aggregate(
+            [
+                {
+                    "$group": {
+                        "_id": {"service": "$service_type", "status": "$status"},
+                        "count": {"$sum": 1},
+                    }
+                }
+            ]
+        )
+        counts: dict[str, dict[str, int]] = {}
+        for row in rows:
+            key: Mapping[str, Any] = row["_id"]
+            of_service = counts.setdefault(str(key.get("service", "?")), {})
+            of_service[str(key.get("status"))] = row["count"]
+        return counts
+
+    def oldest_pending(self) -> dict[str, datetime]:
+        """Since when the oldest pending context of each service type may run."""
+        rows = self._aggregate(
+            [
+                {"$match": {"status": str(Status.PENDING)}},
+                {"$group": {"_id": "$service_type", "oldest": {"$min": "$available_at"}}},
+            ]
+        )
+        return {
+            str(row["_id"]): row["oldest"] for row in rows if isinstance(row["oldest"], datetime)
+        }
+
+    def cancel(self, context_id: Any) -> Document:
+        """Cancel a context that is not final; the result of a running call is then dropped.
+
+        Raises:
+            ContextNotFound: there is none.
+            IllegalTransition: it is final.
+        """
+        if not self._write(changes.cancel(self.now(), context_id)):
+            status = self.find_context(context_id).get("status")
+            raise IllegalTransition(
+                f"{context_id!r} is {status}: only what is not final is cancelled"
+            )
+        return self.find_context(context_id)
+
+    def run_now(self, context_id: Any) -> Document:
+        """Make a scheduled context pending at once.
+
+        Raises:
+            ContextNotFound: there is none.
+            IllegalTransition: it is not scheduled.
+        """
+        if not self._write(changes.run_now(self.now(), context_id)):
+            status = self.find_context(context_id).get("status")
+            raise IllegalTransition(f"{context_id!r} is {status}, not scheduled")
+        return self.find_context(context_id)
+
+    def retry(self, context_id: Any, *, fresh_key: bool | None = None) -> Document:
+        """Begin a failed or cancelled context anew, its history kept.
+
+        Args:
+            fresh_key: whether the Base service sees a new idempotency key. None decides by the last
+                outcome: a new one after a definite reply, the old one after anything that may have
+                had its effect.
+
+        Raises:
+            ContextNotFound: there is none.
+            IllegalTransition: it is neither failed nor cancelled.
+        """
+        for _ in range(TRIES):
+            document = self.find_context(context_id)
+            if document.get("status") not in TRANSITIONS[Change.RETRY].sources:
+                raise IllegalTransition(
+                    f"{context_id!r} is {document.get('status')}: only what failed or was "
+                    "cancelled is tried again"
+                )
+            fresh = was_definite(document) if fresh_key is None else fresh_key
+            if self._write(changes.retry(self.now(), document, fresh_key=fresh)):
+                return self.find_context(context_id)
+        raise IllegalTransition(f"{context_id!r} changes all the time; try again")
+
+
+def was_definite(document: Document) -> bool:
+    """Whether a whole reply told how the last call ended; without any call nothing was told."""
+    attempts = document.get("attempts") or []
+    if not attempts:
+        return False
+    last = attempts[-1]
+    if document.get("status") == Status.CANCELLED and last.get("number") != document.get("attempt"):
+        return False  # it was cancelled while its call ran
+    return bool(last.get("definite", False))

@@ -1,0 +1,62 @@
+"""What processes of this machine have used, read from /proc; None where there is no /proc."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PROC = Path("/proc")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    found, children = [pid], _children()
+    for member in found:
+        found += children.get(member, [])
+    return found
+
+
+def cpu_seconds(*pids: int) -> float | None:
+    """What these processes have used up to now, in user and system together."""
+    if not PROC.is_dir():
+        return None
+    return sum(_cpu(pid) for pid in pids)
+
+
+def peak_megabytes(pid: int) -> float | None:
+    """The most memory that a process held at once (its resident set)."""
+    try:
+        status = (PROC / str(pid) / "status").read_text()
+    except OSError:
+        return None
+    lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return int(lines["VmHWM"].split()[0]) / 1024
+
+
+def threads(pid: int) -> int:
+    try:
+        return len(list((PROC / str(pid) / "task").iterdir()))
+    except OSError:
+        return 0
+
+
+def _cpu(pid: int) -> float:
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
+
+
+def _children() -> dict[int, list[int]]:
+    children: dict[int, list[int]] = {}
+    for entry in PROC.glob("[0-9]*"):
+        if fields := _stat(int(entry.name)):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    return children
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of `stat` from the third on, behind the name, which may hold anything."""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

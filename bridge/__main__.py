@@ -1,0 +1,222 @@
+"""The process type `bridge`: `python -m bridge`. Any number may run; one of them works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from uuid import uuid4
+
+import redis
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from agent.admission.admission import Admission
+from agent.duties.adopt import Adopt
+from agent.duties.rescue import Rescue
+from agent.duties.sweep import sweep
+from agent.errors import AgentError, BrokerUnavailable, ConfigurationError
+from agent.intake.templates import TemplateSource
+from agent.logs import configure_logging, get_logger
+from agent.projections.connection import check_redis, connect_redis
+from agent.projections.signals import SharedSignals, Signals
+from agent.settings import LEADER_LEASE, Settings, load_settings
+from agent.store.mongo_context_repository import MongoContextRepository
+from bridge.admit import Admit
+from bridge.doorbell import Bell, Doorbell, Ring
+from bridge.leader import Leadership
+from bridge.recovery import Recovery
+from bridge.rounds import Rounds
+
+EX_CONFIG = 78
+"""The exit code for a wrong setting, as in sysexits.h."""
+MAX_CONNECTIONS = 8
+RESCUE_SECONDS = 5
+SWEEP_SECONDS = 10
+RECOVERY_SECONDS = 2
+LEAD_SECONDS = LEADER_LEASE.total_seconds() / 3
+
+log = get_logger()
+
+
+class Bridge:
+    """All parts of one bridge process, put together."""
+
+    def __init__(
+        self, settings: Settings, repository: MongoContextRepository, client: redis.Redis
+    ) -> None:
+        registry = settings.registry
+        services = list(registry.values())
+        self.owner = f"bridge:{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._settings = settings
+        self._repository = repository
+        self._client = client
+        self._signals = Signals(settings.namespace)
+        self._bell = Bell()
+        self._leadership = Leadership(repository, self.owner, LEADER_LEASE, self._begin)
+        per_service = {service.name: settings.service(service) for service in services}
+        self._rescue = Rescue(
+            repository,
+            {
+                name: found.on_ambiguous or registry[name].on_ambiguous
+                for name, found in per_service.items()
+            },
+            on_expired=self._signals.count_expired,
+        )
+        templates = TemplateSource(repository, settings.templates, registry=registry)
+        for problem in templates.problems:
+            log.warning("template.refused", problem=problem)
+        self._adopt = Adopt(
+            repository,
+            registry,
+            templates,
+            {name: found.max_attempts for name, found in per_service.items()},
+        )
+        shared = SharedSignals(client, settings.namespace)
+        admission = Admission(repository, services, settings, shared, self.owner)
+        admit = Admit(admission, services, client, settings)
+        self._recovery = Recovery(repository, client, admit, settings, registry)
+        self._rounds = Rounds(
+            self._bell,
+            repository,
+            admit,
+            self._adopt,
+            leads=self._leads,
+            on_outage=self._rescue.hold_off,
+        )
+        self._doorbell = Doorbell(self._bell, repository, client, settings.namespace, self._leads)
+        self._scheduler = self._schedule()
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._rounds.start()
+        self._doorbell.start()
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Give the lead up at once, and end."""
+        self._leadership.give_up()
+        self._scheduler.shutdown(wait=False)
+        self._doorbell.stop()
+        self._rounds.stop()
+        self._flush()
+
+    def _schedule(self) -> BackgroundScheduler:
+        scheduler = BackgroundScheduler(
+            timezone="UTC",
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        jobs: dict[str, tuple[Callable[[], object], float]] = {
+            "tick": (lambda: self._bell.ring(Ring.TICK), self._settings.poll_interval),
+            "rescue": (self._rescue.run, RESCUE_SECONDS),
+            "sweep": (self._sweep, SWEEP_SECONDS),
+            "recovery": (self._recovery.run, RECOVERY_SECONDS),
+        }
+        for name, (job, seconds) in jobs.items():
+            scheduler.add_job(self._led(name, job), "interval", seconds=seconds, id=name)
+        scheduler.add_job(
+            self._leadership.step, "interval", seconds=LEAD_SECONDS, id="lead",
+            next_run_time=scheduler_now(),
+        )  # fmt: skip
+        return scheduler
+
+    def _led(self, name: str, job: Callable[[], object]) -> Callable[[], None]:
+        """A job that the leader does; what stands in its way is told once, and tried again."""
+        failing = threading.Event()
+
+        def run() -> None:
+            if not self._leads():
+                return
+            try:
+                job()
+            except AgentError as exc:
+                if not failing.is_set():
+                    log.warning("job.failed", job=name, error=str(exc))
+                failing.set()
+            except Exception:
+                log.exception("job.broken", job=name)
+            else:
+                failing.clear()
+
+        return run
+
+    def _leads(self) -> bool:
+        return self._leadership.leads
+
+    def _begin(self, took_over: bool) -> None:
+        self._rescue.hold_off()
+        if took_over:
+            try:
+                self._recovery.enqueue_again()
+            except AgentError as exc:
+                log.warning("broker.not_enqueued_again", error=str(exc))
+        self._bell.ring(Ring.TICK)
+
+    def _sweep(self) -> None:
+        sweep(self._repository)
+        self._adopt.run_thoroughly()
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self._signals.flush(self._client)
+        except BrokerUnavailable as exc:
+            log.debug("signals.kept", error=str(exc))
+
+
+def scheduler_now() -> object:
+    """Now, as APScheduler wants it."""
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
+
+
+def main() -> None:
+    """Run until SIGTERM or Ctrl-C. MongoDB and Redis may be away, now and later."""
+    try:
+        run(load_settings())
+    except ConfigurationError as exc:
+        sys.stderr.write(f"{exc}\n")
+        raise SystemExit(EX_CONFIG) from exc
+
+
+def run(settings: Settings) -> None:
+    """Run with these settings.
+
+    Raises:
+        ConfigurationError: one of them is wrong.
+    """
+    configure_logging(settings)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    repository = MongoContextRepository.connect(settings)
+    client = connect_redis(settings, max_connections=MAX_CONNECTIONS, name="bridge")
+    try:
+        if not repository.wait_until_there(lambda: not stopping.is_set()):
+            return
+        repository.create_indexes()
+        _warn_of_redis(client)
+        bridge = Bridge(settings, repository, client)
+        bridge.start()
+        log.info("bridge.started", owner=bridge.owner)
+        stopping.wait()
+        bridge.stop()
+        log.info("bridge.stopped")
+    finally:
+        client.close()
+        repository.close()
+
+
+def _warn_of_redis(client: redis.Redis) -> None:
+    try:
+        for warning in check_redis(client):
+            log.warning("redis.unsuitable", warning=warning)
+    except BrokerUnavailable as exc:
+        log.warning("redis.away", error=str(exc), advice="waiting for it")
+
+
+if __name__ == "__main__":
+    main()

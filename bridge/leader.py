@@ -1,0 +1,74 @@
+"""Which bridge works: a lease in MongoDB, kept by one and watched by the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from agent.errors import StoreUnavailable
+from agent.logs import get_logger
+from agent.store.locks import Lead
+from agent.store.mongo_context_repository import MongoContextRepository
+
+log = get_logger()
+
+
+class Leadership:
+    """The lead of one process.
+
+    Args:
+        on_begin: called when it begins to lead, with whether the last leader fell silent.
+    """
+
+    def __init__(
+        self,
+        repository: MongoContextRepository,
+        owner: str,
+        lease: timedelta,
+        on_begin: Callable[[bool], None],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._repository = repository
+        self._owner = owner
+        self._lease = lease
+        self._on_begin = on_begin
+        self._monotonic = monotonic
+        self._until = float("-inf")
+
+    @property
+    def leads(self) -> bool:
+        """Whether it leads, by its own clock: a process that was stopped knows that it may not."""
+        return self._monotonic() < self._until
+
+    def step(self) -> None:
+        """Keep the lead, or take it if it is free."""
+        asked_at = self._monotonic()
+        led = self.leads
+        try:
+            lead = self._repository.lead(self._owner, self._lease)
+        except StoreUnavailable as exc:
+            log.warning("lead.unknown", leads=self.leads, error=str(exc))
+            return
+        if lead is Lead.FOLLOWS:
+            if led:
+                log.warning("lead.lost")
+            self._until = float("-inf")
+            return
+        self._until = asked_at + self._lease.total_seconds()
+        if lead is not Lead.LEADS or not led:
+            log.info("lead.begun", how=lead.value)
+            self._on_begin(lead is not Lead.BEGAN)
+
+    def give_up(self) -> None:
+        """Let the next bridge lead at once."""
+        if not self.leads:
+            return
+        self._until = float("-inf")
+        try:
+            self._repository.give_up_lead(self._owner)
+        except StoreUnavailable as exc:
+            log.warning("lead.not_given_up", error=str(exc))
+        else:
+            log.info("lead.given_up")

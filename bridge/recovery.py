@@ -1,0 +1,103 @@
+"""What the broker lost is enqueued again at once, instead of waiting for leases to run out.
+
+Twice is no harm: each start is fenced.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+
+import redis
+
+from agent.logs import get_logger
+from agent.models import Claim
+from agent.projections.broker_view import take_back
+from agent.projections.connection import translate_redis_errors
+from agent.projections.doorbell import wake
+from agent.projections.presence import LIVE, Presence
+from agent.services import ServiceRegistry
+from agent.settings import Settings
+from agent.store.mongo_context_repository import MongoContextRepository
+from bridge.admit import Admit
+
+GIVEN_UP = LIVE + timedelta(seconds=1)
+
+log = get_logger()
+
+
+class Recovery:
+    """Watches over what Redis should hold.
+
+    Args:
+        owner: this bridge; its mark in Redis says that nothing was lost since.
+    """
+
+    def __init__(
+        self,
+        repository: MongoContextRepository,
+        client: redis.Redis,
+        admit: Admit,
+        settings: Settings,
+        registry: ServiceRegistry,
+    ) -> None:
+        self._repository = repository
+        self._client = client
+        self._admit = admit
+        self._settings = settings
+        self._registry = registry
+        self._presence = Presence(client, settings.namespace)
+        self._epoch = f"{settings.namespace}:epoch"
+        self._buried: set[str] = set()
+
+    def run(self) -> None:
+        """One look: did Redis lose its data, did a process die with messages in its hands?
+
+        Raises:
+            StoreUnavailable, BrokerUnavailable: the next look finds it again.
+        """
+        self._look_at_epoch()
+        self._take_back_messages()
+
+    def enqueue_again(self) -> int:
+        """Enqueue every context that is queued; how many.
+
+        Raises:
+            StoreUnavailable, BrokerUnavailable: some may be enqueued.
+        """
+        by_service: dict[str, list[Claim]] = defaultdict(list)
+        for service_type, claim in self._repository.queued():
+            by_service[service_type].append(claim)
+        for service_type, claims in by_service.items():
+            if service_type in self._registry:
+                self._admit.enqueue(self._registry[service_type], claims)
+        total = sum(map(len, by_service.values()))
+        if total:
+            log.warning("broker.enqueued_again", count=total)
+        return total
+
+    def _look_at_epoch(self) -> None:
+        """The mark is set last: a bridge that dies before has the next one begin again."""
+        with translate_redis_errors():
+            if self._client.exists(self._epoch):
+                return
+        log.warning("broker.empty", advice="enqueuing again what was queued")
+        self.enqueue_again()
+        with translate_redis_errors():
+            self._client.set(self._epoch, "1")
+
+    def _take_back_messages(self) -> None:
+        silent = {
+            view.broker_id
+            for view in self._presence.all()
+            if view.broker_id and view.beat_age_seconds > GIVEN_UP.total_seconds()
+        }
+        dead = silent - self._buried
+        if not dead:
+            return
+        queues = [service.queue for service in self._registry.values()]
+        moved = take_back(self._client, self._settings.dramatiq_namespace, queues, dead)
+        self._buried = silent  # one that beats again and falls silent is looked at again
+        log.warning("broker.taken_back", messages=moved, processes=len(dead))
+        for queue in queues:
+            wake(self._client, self._settings.namespace, queue)

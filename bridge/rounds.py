@@ -1,0 +1,117 @@
+"""The rounds of the leading bridge: one look a tick, and admission whenever the bell rings."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from agent.duties.adopt import Adopt
+from agent.duties.promote import promote
+from agent.errors import AgentError
+from agent.logs import get_logger
+from agent.store.mongo_context_repository import MongoContextRepository
+from bridge.admit import Admit
+from bridge.doorbell import Bell, Ring
+
+GATHER_SECONDS = 0.01
+"""Rings are gathered: one round in so long at most."""
+LONGEST_WAIT_SECONDS = 60.0
+
+log = get_logger()
+
+
+class Rounds:
+    """Runs in a thread of its own until it is stopped.
+
+    Args:
+        leads: whether this bridge is to work at all.
+        on_outage: called after a round that MongoDB or Redis did not let through.
+    """
+
+    def __init__(
+        self,
+        bell: Bell,
+        repository: MongoContextRepository,
+        admit: Admit,
+        adopt: Adopt,
+        *,
+        leads: Callable[[], bool],
+        on_outage: Callable[[], None],
+    ) -> None:
+        self._bell = bell
+        self._repository = repository
+        self._admit = admit
+        self._adopt = adopt
+        self._leads = leads
+        self._on_outage = on_outage
+        self._next_due: datetime | None = None
+        self._stopping = threading.Event()
+        self._away = False
+        self._thread = threading.Thread(target=self._live, name="rounds")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the round that runs, and end."""
+        self._stopping.set()
+        self._bell.ring(Ring.ROOM)
+        self._thread.join()
+
+    def _live(self) -> None:
+        while not self._stopping.is_set():
+            rings = self._bell.wait(self._seconds_until_due())
+            if self._stopping.is_set():
+                return
+            if not self._leads():
+                self._next_due = None
+                continue
+            began = time.monotonic()
+            self._run(rings or Ring.TICK)  # without a ring, something is due
+            self._stopping.wait(max(0.0, began + GATHER_SECONDS - time.monotonic()))
+
+    def _run(self, rings: Ring) -> None:
+        try:
+            more = self.run(rings)
+        except AgentError as exc:
+            if not self._away:  # once an outage, not once a round
+                log.warning("round.failed", error=str(exc), error_type=type(exc).__name__)
+            self._away = True
+            self._next_due = None
+            self._on_outage()
+        except Exception:
+            log.exception("round.broken")
+            self._next_due = None
+        else:
+            if self._away:
+                log.info("round.well_again")
+            self._away = False
+            if more:
+                self._bell.ring(Ring.ROOM)
+
+    def run(self, rings: Ring) -> bool:
+        """One round; whether there may be more to do at once.
+
+        Raises:
+            StoreUnavailable, BrokerUnavailable: the next round finds what this one left.
+        """
+        if Ring.TICK in rings:
+            seen = self._repository.look()
+            self._next_due = seen.next_due
+            due = seen.next_due is not None and seen.next_due <= self._repository.now()
+            if not seen.pending and not due:
+                return False
+            rings |= Ring.FOREIGN
+            self._next_due = promote(self._repository)
+        if Ring.FOREIGN in rings:
+            self._adopt.run()
+        return self._admit.run()
+
+    def _seconds_until_due(self) -> float:
+        if self._next_due is None:
+            return LONGEST_WAIT_SECONDS
+        left = (self._next_due - self._repository.now()).total_seconds()
+        return min(max(left, 0.0), LONGEST_WAIT_SECONDS)

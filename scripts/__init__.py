@@ -1,0 +1,1 @@
+"""What keeps the house in order: run by the make targets, never part of what is installed."""
