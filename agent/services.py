@@ -26,7 +26,8 @@ class ServiceType:
         name: as it stands in `service_type`, in capitals.
         env: the first word of its variables; `GENERATION` gives `GENERATION_BASE_URL`.
         path: where a call is posted, below the base URL.
-        worker: `module:Class` of the `ClientWorker` that carries it out.
+        worker: `module:Class` of the `ClientWorker` that carries it out; of one's own it is filled
+            in from `AGENT_WORKERS`.
         on_ambiguous: what to do with a call whose outcome is unknown: send it again under the same
             idempotency key, or leave it to an operator.
     """
@@ -34,7 +35,7 @@ class ServiceType:
     name: str
     env: str
     path: str
-    worker: str
+    worker: str = ""
     on_ambiguous: OnAmbiguous = "retry"
 
     def __post_init__(self) -> None:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
     Field,
@@ -36,9 +38,23 @@ Words = Annotated[tuple[str, ...], NoDecode]
 
 
 class _Environment(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
-    )
+    """What is read from the environment, and given in code by the names of the fields."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
+
+    def __init__(self, **given: Any) -> None:
+        # not `populate_by_name`: it has the environment read by field names, too, where platforms
+        # have a WORKERS or an ENV of their own
+        super().__init__(**{_variable_of(type(self), name): given[name] for name in given})
+
+
+def _variable_of(model: type[BaseSettings], name: str) -> str:
+    """What a field is read from: the first of its variables."""
+    field = model.model_fields.get(name)
+    alias = field.validation_alias if field is not None else None
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return alias if isinstance(alias, str) else name
 
 
 class Settings(_Environment):
@@ -308,7 +324,7 @@ def _registry(workers: tuple[str, ...]) -> ServiceRegistry:
 
 def _load(model: type[_Settings], prefix: str, overrides: dict[str, Any]) -> _Settings:
     try:
-        return model(_env_prefix=prefix, **overrides)
+        return model(_env_prefix=prefix, _env_file=_env_file(), **overrides)
     except ValidationError as exc:
         lines = [_explain(model, prefix, error) for error in exc.errors(include_input=False)]
         raise ConfigurationError("\n".join(lines)) from None
@@ -325,11 +341,16 @@ def _explain(model: type[BaseSettings], prefix: str, error: Any) -> str:
     return f"{name}: {message}{what}"
 
 
-def _refuse_unbuilt(names: tuple[str, ...]) -> None:
-    import os
+def _env_file() -> str | None:
+    """The file that is read beside the environment, in development only."""
+    return ".env" if os.environ.get("AGENT_ENV") == "development" else None
 
+
+def _refuse_unbuilt(names: tuple[str, ...]) -> None:
+    file = _env_file()
+    found = {**(dotenv_values(file) if file else {}), **os.environ}
     for name in names:
-        if os.environ.get(name):
+        if found.get(name):
             raise ConfigurationError(
                 f"{name} is set, but what it configures is not built yet; unset it"
             )

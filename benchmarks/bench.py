@@ -43,19 +43,20 @@ class Service:
 
     url: str
     handle: Handle
+    client: httpx.Client
 
     def counts(self) -> dict[str, int]:
         """How many calls arrived, and under how many idempotency keys."""
-        found: dict[str, int] = httpx.get(f"{self.url}/counts").json()
+        found: dict[str, int] = self.client.get("/counts").json()
         return found
 
     def arrivals(self) -> dict[str, float]:
         """When the first call under each key arrived, in seconds since the epoch."""
-        found: dict[str, float] = httpx.get(f"{self.url}/arrivals", timeout=30).json()
+        found: dict[str, float] = self.client.get("/arrivals").json()
         return found
 
     def reset(self) -> None:
-        httpx.post(f"{self.url}/reset")
+        self.client.post("/reset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,9 @@ class Bench:
         handle = self.start("service", (sys.executable, *arguments), {})
         try:
             self.wait_until(lambda: accepts(port), "the Base service answers", 20, (handle,))
-            yield Service(f"http://{HOST}:{port}", handle)
+            url = f"http://{HOST}:{port}"
+            with httpx.Client(base_url=url, timeout=30) as client:
+                yield Service(url, handle, client)
         finally:
             self.supervisor.stop(handle)
 

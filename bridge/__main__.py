@@ -30,8 +30,6 @@ from bridge.leader import Leadership
 from bridge.recovery import Recovery
 from bridge.rounds import Rounds
 
-EX_CONFIG = 78
-"""The exit code for a wrong setting, as in sysexits.h."""
 MAX_CONNECTIONS = 8
 RESCUE_SECONDS = 5
 SWEEP_SECONDS = 10
@@ -179,7 +177,7 @@ def main() -> None:
         run(load_settings())
     except ConfigurationError as exc:
         sys.stderr.write(f"{exc}\n")
-        raise SystemExit(EX_CONFIG) from exc
+        raise SystemExit(os.EX_CONFIG) from exc
 
 
 def run(settings: Settings) -> None:

@@ -20,7 +20,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from agent.models import Document
-from agent.settings import ServiceSettings, Settings
+from agent.settings import Settings
 from agent.store.connection import connect, database_of
 from tests.servers import running_mongodb, running_redis
 
@@ -36,13 +36,11 @@ say."""
 
 @pytest.fixture(scope="session", autouse=True)
 def given_environment() -> Iterator[Mapping[str, str]]:
-    """What the environment said about us; from here on it says nothing, nor does a `.env`."""
+    """What the environment said about us; from here on it says nothing, so no `.env` is read."""
     given = {name: value for name, value in os.environ.items() if OURS.fullmatch(name) and value}
     with pytest.MonkeyPatch.context() as patch:
         for name in given:
             patch.delenv(name)
-        for model in (Settings, ServiceSettings):
-            patch.setitem(model.model_config, "env_file", None)
         yield given
 
 

@@ -17,8 +17,6 @@ from agent.errors import ConfigurationError
 from agent.logs import get_logger
 from agent.services import ServiceRegistry
 
-EX_CONFIG = 78
-"""The exit code for a wrong setting, as in sysexits.h."""
 RETRY_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -34,7 +32,7 @@ def refuse(error: ConfigurationError) -> NoReturn:
     stream = sys.__stderr__ or sys.stderr
     stream.write(f"{error}\n")
     stream.flush()
-    raise SystemExit(EX_CONFIG) from None
+    raise SystemExit(os.EX_CONFIG) from None
 
 
 class Boot(Middleware):

@@ -44,14 +44,14 @@ class Service:
     queue_lease: timedelta
 
     @classmethod
-    def of(cls, service: ServiceType, settings: Settings) -> Service:
+    def of(cls, service: ServiceType, settings: Settings, batch: int | None = None) -> Service:
         """What the environment says of a service type.
 
         Raises:
             ConfigurationError: a variable is wrong.
         """
         found = settings.service(service)
-        batch = found.batch_size or settings.batch_size
+        batch = batch or found.batch_size or settings.batch_size
         return cls(service, Limits(found.max_in_flight, found.max_remote, batch), found.queue_lease)
 
 
@@ -61,6 +61,7 @@ class Admission:
     Args:
         owner: who the claims belong to.
         signals: what workers saw of the services.
+        batch: how many one claim takes at most, in place of the settings.
     """
 
     def __init__(
@@ -70,9 +71,11 @@ class Admission:
         settings: Settings,
         signals: SignalView,
         owner: str,
+        *,
+        batch: int | None = None,
     ) -> None:
         self._repository = repository
-        self._services = [Service.of(service, settings) for service in services]
+        self._services = [Service.of(service, settings, batch) for service in services]
         self._signals = signals
         self._owner = owner
         self._claims = dict.fromkeys((service.name for service in services), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -24,7 +25,7 @@ def main() -> None:
         serve(load_settings())
     except ConfigurationError as exc:
         sys.stderr.write(f"agent.api: {exc}\n")
-        raise SystemExit(2) from exc
+        raise SystemExit(os.EX_CONFIG) from exc
 
 
 def serve(settings: Settings) -> None:

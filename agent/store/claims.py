@@ -177,13 +177,14 @@ class Claims(Store):
 
     def count_remote(self) -> dict[str, int]:
         """How much work each service has accepted and not finished."""
-        rows = self._aggregate(
-            [
-                {"$match": {"remote.accepted_at": {"$exists": True}}},
-                {"$group": {"_id": "$service_type", "count": {"$sum": 1}}},
-            ],
-            hint="remote",
-        )
+        pipeline: list[Document] = [
+            {"$match": {"remote.accepted_at": {"$exists": True}}},
+            {"$group": {"_id": "$service_type", "count": {"$sum": 1}}},
+        ]
+        try:
+            rows = self._aggregate(pipeline, hint="remote")
+        except StoreUnavailable:  # the index may be missing; or MongoDB is away, and says so again
+            rows = self._aggregate(pipeline)
         return {str(row["_id"]): row["count"] for row in rows}
 
     def pending_ids(self, service_type: str, limit: int) -> list[Any]:

@@ -5,11 +5,9 @@ What Dramatiq's actors and workers that run alone have in common. Any thread may
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,27 +17,23 @@ import redis
 from agent import outcomes
 from agent.errors import BrokerUnavailable, Draining, NotStorable, StoreUnavailable
 from agent.logs import get_logger
-from agent.models import QUARANTINE_AFTER, Claim, Document, ErrorRecord, context_key
-from agent.outcomes import Kind, Outcome
+from agent.models import QUARANTINE_AFTER, Claim, ErrorRecord, context_key
+from agent.outcomes import Outcome
 from agent.projections.connection import connect_redis
-from agent.projections.signals import LocalSignals, SharedSignals, Signals, SignalView
+from agent.projections.signals import LocalSignals, Signals
 from agent.services import import_worker
 from agent.settings import Settings
 from agent.store.group_writer import GroupWriter
 from agent.store.mongo_context_repository import MongoContextRepository
-from agent.store.runs import Fate
 from agent.workers.call import Attempt
+from agent.workers.judge import Judge
 from agent.workers.quarantine import carry_out_alone
 from agent.workers.running import Heartbeat, Run, Running
-from agent.workers.settle import Ran, is_failing, is_forbidden, weigh, write_of
 from agent.workers.worker_base import ClientWorker
+from agent.workers.write_back import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, WriteBack
 
-FORBIDDEN_STREAK = 5
-"""403s in a row from different contexts: then it is the key, not the context."""
-FORBIDDEN_PAUSE = timedelta(seconds=60)
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
-REASONS = {401: "unauthorized", 403: "forbidden"}
+MAX_CONNECTIONS = 8
+PAUSED_BY = {401: "unauthorized", 403: "forbidden"}
 
 log = get_logger()
 
@@ -50,7 +44,8 @@ class Carrier:
     Args:
         worker_id: the owner in leases, and in `processed_by`.
         repository: one that is connected already; else `open` connects one.
-        workers: by service type; else they are made from the registry when first needed.
+        workers: by service type; they then run alone, without Redis. Else they are made from the
+            registry when first needed.
     """
 
     def __init__(
@@ -70,12 +65,13 @@ class Carrier:
         self._draining = threading.Event()
         self._closed = threading.Event()
         self._redis: redis.Redis | None = None
+        kind = LocalSignals if workers else Signals
+        self.signals: Signals = kind(settings.namespace)
         self._repository: MongoContextRepository
         self._writer: GroupWriter
         self._heartbeat: Heartbeat
-        self.signals: Signals = (
-            LocalSignals(settings.namespace) if workers else Signals(settings.namespace)
-        )
+        self._judge: Judge
+        self._write_back: WriteBack
 
     # The life of the process
 
@@ -89,14 +85,17 @@ class Carrier:
             self._worker(service_type).check()
 
     def open(self) -> None:
-        """Connect, and wait for MongoDB with a message. Redis is waited for by whoever needs it."""
-        repository = self._given_repository or MongoContextRepository.connect(self._settings)
-        if not isinstance(self.signals, LocalSignals):
-            self._redis = connect_redis(self._settings, max_connections=8, name="carrier")
+        """Connect, and wait for MongoDB with a message. Redis is waited for by who needs it."""
+        settings = self._settings
+        repository = self._given_repository or MongoContextRepository.connect(settings)
         repository.wait_until_there(lambda: not self._draining.is_set())
+        if not isinstance(self.signals, LocalSignals):
+            self._redis = connect_redis(settings, max_connections=MAX_CONNECTIONS, name="carrier")
         self._repository = repository
         self._writer = GroupWriter(repository)
         self._heartbeat = Heartbeat(repository, self._running)
+        self._judge = Judge(self.signals, self._redis, settings)
+        self._write_back = WriteBack(repository, self._writer, self._worker_id, self._closed)
 
     def flush(self) -> None:
         """Write what was counted.
@@ -113,7 +112,7 @@ class Carrier:
         if self._running.wait_until_none(grace.total_seconds()):
             return
         for run in self._running.all():
-            self._give_up(run)
+            self._write_back.give_up(run, self._worker(run.service_type).policy)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -172,23 +171,20 @@ class Carrier:
         )
         self._running.add(run)
         try:
-            if not self._start(run, worker.service_settings.queue_lease):
-                return
-            pickup = self._waited(run)
-            outcome = self._carry_out(worker, run)
-            seconds = run.seconds
-            self._settle(run, outcome, seconds, pickup)
+            if self._start(run, worker.service_settings.queue_lease):
+                pickup = self._waited(run)
+                outcome = self._carry_out(worker, run)
+                self._settle(run, outcome, run.seconds, pickup)
         finally:
             self._running.remove(run)
 
-    def _start(self, run: Run, lease_left: timedelta) -> bool:
+    def _start(self, run: Run, claim_lease: timedelta) -> bool:
         """Begin; False when the claim is stale, or MongoDB stayed away for as long as it stands."""
-        settings, slow = self._settings, False
-        give_up_at = time.monotonic() + lease_left.total_seconds()
+        lease, slow = self._settings.lease, False
         pause = FIRST_PAUSE_SECONDS
         while True:
             write = self._repository.start_write(
-                run.claim, owner=self._worker_id, token=run.token, lease=settings.lease
+                run.claim, owner=self._worker_id, token=run.token, lease=lease
             )
             try:
                 document = self._writer.start(write, run.claim, run.token)
@@ -197,21 +193,21 @@ class Carrier:
                 self._fail_unreadable(run, exc)
                 return False
             except StoreUnavailable as exc:
-                if self._draining.is_set() or time.monotonic() > give_up_at:
+                if self._draining.is_set() or run.seconds > claim_lease.total_seconds():
                     log.warning("context.not_started", error=str(exc), **run.fields)
                     return False
-                slow = True
+                slow = True  # the lease that a lost answer began may be old by now
                 self._draining.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-        if document is None or (slow and self._repository.renew([run.hold], settings.lease)):
-            log.info("context.stale", when="start", **run.fields)
+        if document is None or (slow and self._repository.renew([run.hold], lease)):
+            log.info("context.stale", **run.fields)
             self.signals.count_stale()
             return False
-        run.document = document
+        run.begin(document)
         return True
 
     def _waited(self, run: Run) -> float | None:
-        """From when it was due until now; None for a poll."""
+        """Seconds from when it was due until now; None for a poll."""
         due = run.document.get("available_at")
         if run.claim.polls or not isinstance(due, datetime):
             return None
@@ -236,152 +232,46 @@ class Carrier:
             raise Draining("the process is shutting down")
         run.note_sent()
 
-    # What becomes of it
-
     def _settle(self, run: Run, outcome: Outcome, seconds: float, pickup: float | None) -> None:
         if run.abandoned:
             return
-        self._record(run, outcome, seconds, pickup)
-        outcome = self._judge(run, outcome)
+        self._judge.record(run, outcome, seconds, pickup)
+        outcome = self._judge.weigh(run, outcome, self._repository.now())
         if outcome.pause is not None:
-            self._pause(run, outcome)
-        ran = Ran(run.document, run.hold, self._worker_id, run.claim.polls, seconds, run.trace_id)
-        written = self._write_back(run, outcome, ran)
-        if not written:
+            self._pause(run, outcome, outcome.pause)
+        written = self._write_back.settle(run, outcome, seconds)
+        if written is None:
             self.signals.count_stale()
+        ended = written or outcome
         log.info(
-            "attempt.ended" if written else "attempt.stale",
-            outcome=str(outcome.kind),
+            "attempt.stale" if written is None else "attempt.ended",
+            outcome=str(ended.kind),
             duration_ms=round(seconds * 1000),
-            error_type=outcome.error.type if outcome.error else None,
-            error=outcome.error.message if outcome.error else None,
+            **_told(ended.error),
             **run.fields,
         )
 
-    def _record(self, run: Run, outcome: Outcome, seconds: float, pickup: float | None) -> None:
-        self.signals.record(
-            run.service_type,
-            outcome=str(outcome.kind),
-            failing=is_failing(outcome),
-            forbidden=is_forbidden(outcome),
-            context_key=context_key(run.claim.context_id),
-            seconds=seconds,
-            pickup_seconds=pickup,
-        )
-
-    def _judge(self, run: Run, outcome: Outcome) -> Outcome:
-        """What the outcome means beside those of other contexts."""
-        if outcome.kind is Kind.FAILED and is_forbidden(outcome) and self._is_key_refused(run):
-            assert outcome.error is not None
-            outcome = outcomes.snooze(outcome.error, FORBIDDEN_PAUSE, FORBIDDEN_PAUSE)
-        if outcome.kind is not Kind.SNOOZE:
-            return outcome
-        return weigh(outcome, run.document, refused_alone=self._is_refused_alone(run, outcome))
-
-    def _is_key_refused(self, run: Run) -> bool:
-        try:
-            self.flush()
-            return self._view.forbidden_streak(run.service_type) >= FORBIDDEN_STREAK
-        except BrokerUnavailable:
-            return False
-
-    def _is_refused_alone(self, run: Run, outcome: Outcome) -> bool:
-        """Whether others of its service have succeeded since this one was last refused."""
-        refused = outcome.error is not None and outcome.error.status_code in (403, 429)
-        attempts = run.document.get("attempts") or []
-        if not refused or not attempts or not run.document.get("snoozes"):
-            return False
-        last = attempts[-1].get("finished_at")
-        if not isinstance(last, datetime):
-            return False
-        try:
-            window = self._view.window([run.service_type])[run.service_type]
-        except BrokerUnavailable:
-            return False
-        age = window.last_success_age_seconds
-        return age is not None and age < (self._repository.now() - last).total_seconds()
-
-    @property
-    def _view(self) -> SignalView:
-        if isinstance(self.signals, LocalSignals):
-            return self.signals
-        assert self._redis is not None
-        return SharedSignals(self._redis, self._settings.namespace)
-
-    def _pause(self, run: Run, outcome: Outcome) -> None:
-        """Pause the whole service. One that cannot be stored is seen again at the next call."""
-        assert outcome.pause is not None
+    def _pause(self, run: Run, outcome: Outcome, pause: timedelta) -> None:
+        """Pause the whole service. A pause that cannot be stored is seen again at the next call."""
         error = outcome.error
-        by = REASONS.get((error.status_code if error else None) or 0, "retry-after")
+        by = PAUSED_BY.get((error and error.status_code) or 0, "retry-after")
         try:
-            now = self._repository.now()
             paused = self._repository.pause_service(
                 run.service_type,
                 by=by,
                 reason=error.message if error else "the service asked for it",
-                until=now + outcome.pause,
+                until=self._repository.now() + pause,
                 context_id=run.claim.context_id,
             )
         except StoreUnavailable as exc:
             log.warning("gate.not_paused", error=str(exc), **run.fields)
             return
         if paused:
-            log.warning("gate.paused", by=by, seconds=outcome.pause.total_seconds(), **run.fields)
-
-    def _write_back(self, run: Run, outcome: Outcome, ran: Ran) -> bool:
-        """Write it, for as long as the context is ours; while MongoDB is away the reply is kept."""
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            write = write_of(outcome, ran, self._repository.now(), random.random)
-            try:
-                return self._writer.finish(write, run.hold)
-            except NotStorable as exc:
-                if outcome.kind is Kind.FAILED:
-                    log.error("context.beyond_help", error=str(exc), **run.fields)
-                    return False
-                outcome = _not_storable(exc)
-                continue
-            except StoreUnavailable as exc:
-                log.warning("reply.kept", error=str(exc), **run.fields)
-            while True:
-                if run.abandoned or self._closed.wait(pause):
-                    return False
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-                try:
-                    fate = self._repository.fate(run.hold)
-                    break
-                except StoreUnavailable:
-                    continue
-            if fate is not Fate.HELD:
-                return fate is Fate.APPLIED
-
-    def _give_up(self, run: Run) -> None:
-        """What is still running at the end of the grace: release what was not sent; for the rest
-        its service says what an unknown outcome means. Its thread's own write is stale then."""
-        if not run.document or not run.abandon():
-            return
-        if run.sent and not run.claim.polls:
-            error = ErrorRecord(
-                type="OutcomeUnknown", message="the worker was shut down amid the call"
-            )
-            outcome = outcomes.ambiguous(error, self._worker(run.service_type).policy)
-        else:
-            outcome = outcomes.released()
-        ran = Ran(run.document, run.hold, self._worker_id, run.claim.polls, run.seconds,
-                  run.trace_id)  # fmt: skip
-        try:
-            write = write_of(outcome, ran, self._repository.now(), random.random)
-            written = self._repository.write_back(write)
-        except StoreUnavailable as exc:
-            log.warning("context.left_to_its_lease", error=str(exc), **run.fields)
-            return
-        log.warning("attempt.cut_off", outcome=str(outcome.kind), written=written, **run.fields)
+            log.warning("gate.paused", by=by, seconds=pause.total_seconds(), **run.fields)
 
     def _fail_unreadable(self, run: Run, exc: NotStorable) -> None:
         error = ErrorRecord(type="ContextUnreadable", message=f"it cannot be decoded: {exc}")
-        document: Document = {}
-        ran = Ran(document, run.hold, self._worker_id, run.claim.polls, run.seconds, run.trace_id)
-        self._write_back(run, outcomes.failed(error), ran)
+        self._write_back.settle(run, outcomes.failed(error), run.seconds)
         log.error("context.unreadable", error=str(exc), **run.fields)
 
     def _worker(self, service_type: str) -> ClientWorker:
@@ -394,7 +284,6 @@ class Carrier:
             return found
 
 
-def _not_storable(exc: NotStorable) -> Outcome:
-    message = f"the reply cannot be stored: {exc}"
-    error = ErrorRecord(type="ResultNotStorable", message=message[:500])
-    return replace(outcomes.failed(error), definite=False)
+def _told(error: ErrorRecord | None) -> dict[str, Any]:
+    """What a line says of an error: not its message, where a service may have echoed a payload."""
+    return {} if error is None else {"error_type": error.type, "status_code": error.status_code}

@@ -56,6 +56,11 @@ class Run:
             "trace_id": self.trace_id,
         }
 
+    def begin(self, document: Document) -> None:
+        """It is ours from now on."""
+        self.document = document
+        self.started = time.monotonic()
+
     def note_sent(self) -> None:
         """The request is about to be written.
 

@@ -6,12 +6,13 @@ and what a reply means (`read_reply`) are the three methods that it may replace.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import SecretStr
 
@@ -25,6 +26,9 @@ from agent.settings import ServiceSettings, Settings, load_service_settings
 from agent.workers.call import Attempt, ServiceRequest, call_headers, part, request_id, sent_context
 from agent.workers.encoding import encode_body
 from agent.workers.transport import Transport
+
+if TYPE_CHECKING:
+    from agent.workers.alone import Alone
 
 
 class ClientWorker:
@@ -63,6 +67,7 @@ class ClientWorker:
         self._given = {name: value for name, value in given.items() if value is not None}
         self._service_settings: ServiceSettings | None = None
         self._transport: Transport | None = None
+        self._alone: Alone | None = None
         self._lock = Lock()
 
     @property
@@ -105,6 +110,28 @@ class ClientWorker:
             _ = self.transport
         else:
             _ = self.service_settings
+
+    # Alone, with no broker
+
+    async def start(self) -> None:
+        """Poll, claim and carry out by itself, in threads, until `stop`. Returns at once.
+
+        Raises:
+            ConfigurationError: it has no repository, or a setting is wrong.
+        """
+        from agent.workers.alone import alone
+
+        if self._alone is not None:
+            return
+        loop = alone(self)
+        loop.start()
+        self._alone = loop
+
+    async def stop(self) -> None:
+        """Claim nothing more, and return when its calls have ended or are settled."""
+        loop, self._alone = self._alone, None
+        if loop is not None:
+            await asyncio.to_thread(loop.stop)
 
     def close(self) -> None:
         """Close its connections."""

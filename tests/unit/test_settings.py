@@ -11,12 +11,7 @@ from pydantic import SecretStr
 
 from agent.errors import ConfigurationError
 from agent.services import ANALYSIS, COMMUNICATION, GENERATIVE, ServiceType
-from agent.settings import (
-    ServiceSettings,
-    Settings,
-    load_service_settings,
-    load_settings,
-)
+from agent.settings import Settings, load_service_settings, load_settings
 
 HUSH = "hush-hush"
 """A secret, or a part of one; no message may show it."""
@@ -82,15 +77,26 @@ def test_an_encrypted_redis_comes_first(
 def test_a_dot_env_file_is_read_and_the_environment_beats_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As people do in development."""
+    """In development; a variable that is empty says nothing there either."""
     (tmp_path / ".env").write_text("AGENT_THREADS=3\nPORT=81\nGENERATION_BASE_TIMEOUT=7\n")
     monkeypatch.chdir(tmp_path)
-    for model in (Settings, ServiceSettings):
-        monkeypatch.setitem(model.model_config, "env_file", ".env")
+    monkeypatch.setenv("AGENT_ENV", "development")
     monkeypatch.setenv("PORT", "82")
+    monkeypatch.setenv("AGENT_THREADS", "")
     settings = load_settings()
     assert (settings.threads, settings.port) == (3, 82)
     assert settings.service(GENERATIVE).timeout == 7
+
+
+def test_in_production_a_dot_env_file_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a process does there is said by its environment alone."""
+    (tmp_path / ".env").write_text("AGENT_THREADS=3\nGENERATION_BASE_TIMEOUT=7\n")
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert settings.threads == 64
+    assert settings.service(GENERATIVE).timeout == 60
 
 
 def test_lists_are_separated_by_spaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -263,8 +269,8 @@ def test_what_is_not_built_yet_is_refused_in_a_dot_env_file_too(
     """A line there is as much of a wish as a variable."""
     (tmp_path / ".env").write_text(f"AGENT_API_KEYS={HUSH}\n")
     monkeypatch.chdir(tmp_path)
-    for model in (Settings, ServiceSettings):
-        monkeypatch.setitem(model.model_config, "env_file", ".env")
+    monkeypatch.setenv("AGENT_ENV", "development")
+    monkeypatch.setenv("AGENT_API_KEYS", "")
     assert refusal(monkeypatch).startswith("AGENT_API_KEYS")
 
 

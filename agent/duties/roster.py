@@ -1,0 +1,83 @@
+"""The roster: who does the duties where there is no bridge, and when each is due."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+from agent.duties.adopt import Adopt
+from agent.duties.promote import promote
+from agent.duties.rescue import Rescue
+from agent.duties.sweep import sweep
+from agent.intake.templates import TemplateSource
+from agent.store.mongo_context_repository import MongoContextRepository
+
+RESCUE_SECONDS = 5.0
+SWEEP_SECONDS = 10.0
+
+
+class Roster:
+    """The duties of one repository, shared by all workers that run alone on it."""
+
+    _rosters: ClassVar[WeakKeyDictionary[MongoContextRepository, Roster]] = WeakKeyDictionary()
+    _making: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, repository: MongoContextRepository) -> None:
+        settings = repository.settings
+        registry = settings.registry
+        per_service = {name: settings.service(service) for name, service in registry.items()}
+        rescue = Rescue(
+            repository,
+            {
+                name: found.on_ambiguous or registry[name].on_ambiguous
+                for name, found in per_service.items()
+            },
+        )
+        adopt = Adopt(
+            repository,
+            registry,
+            TemplateSource(repository, settings.templates, registry=registry),
+            {name: found.max_attempts for name, found in per_service.items()},
+        )
+        look = min(settings.poll_interval, 1.0)
+        self._duties: list[tuple[Callable[[], object], float]] = [
+            (lambda: promote(repository), look),
+            (adopt.run, look),
+            (rescue.run, RESCUE_SECONDS),
+            (lambda: (sweep(repository), adopt.run_thoroughly()), SWEEP_SECONDS),
+        ]
+        self._due_at = [float("-inf")] * len(self._duties)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, repository: MongoContextRepository) -> Roster:
+        """The one roster of a repository.
+
+        Raises:
+            ConfigurationError: a setting is wrong.
+        """
+        with cls._making:
+            found = cls._rosters.get(repository)
+            if found is None:
+                found = cls._rosters[repository] = cls(repository)
+            return found
+
+    def run_due(self) -> None:
+        """Do what is due, unless another worker is at it.
+
+        Raises:
+            StoreUnavailable: MongoDB did not answer; what is left is due again soon.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            for number, (duty, seconds) in enumerate(self._duties):
+                now = time.monotonic()
+                if now >= self._due_at[number]:
+                    duty()
+                    self._due_at[number] = now + seconds
+        finally:
+            self._lock.release()

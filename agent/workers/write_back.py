@@ -1,0 +1,112 @@
+"""Writing an outcome back, for as long as the context is ours.
+
+While MongoDB is away the finished reply is kept; after a lost answer the document is read before
+anything is called stale.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import replace
+
+from agent import outcomes
+from agent.errors import NotStorable, StoreUnavailable
+from agent.logs import get_logger
+from agent.models import ErrorRecord
+from agent.outcomes import Kind, Outcome
+from agent.services import OnAmbiguous
+from agent.store.group_writer import GroupWriter
+from agent.store.mongo_context_repository import MongoContextRepository
+from agent.store.runs import Fate
+from agent.workers.running import Run
+from agent.workers.settle import Ran, write_of
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+
+log = get_logger()
+
+
+class WriteBack:
+    """The last write of each run.
+
+    Args:
+        worker_id: what attempts are recorded under.
+        closed: set when there is no more time to wait for MongoDB.
+    """
+
+    def __init__(
+        self,
+        repository: MongoContextRepository,
+        writer: GroupWriter,
+        worker_id: str,
+        closed: threading.Event,
+    ) -> None:
+        self._repository = repository
+        self._writer = writer
+        self._worker_id = worker_id
+        self._closed = closed
+
+    def settle(self, run: Run, outcome: Outcome, seconds: float) -> Outcome | None:
+        """Write an outcome; the one that was written, or None when it came too late.
+
+        A reply that MongoDB cannot hold is a failure of its context, and of no other.
+        """
+        ran = self._ran(run, seconds)
+        while True:
+            write = write_of(outcome, ran, self._repository.now(), random.random)
+            try:
+                return outcome if self._writer.finish(write, run.hold) else None
+            except NotStorable as exc:
+                if outcome.kind is Kind.FAILED:
+                    log.error("context.beyond_help", error=str(exc), **run.fields)
+                    return None
+                outcome = _not_storable(exc)
+            except StoreUnavailable as exc:
+                log.warning("reply.kept", error=str(exc), **run.fields)
+                fate = self._wait_for_fate(run)
+                if fate is not Fate.HELD:
+                    return outcome if fate is Fate.APPLIED else None
+
+    def give_up(self, run: Run, policy: OnAmbiguous) -> None:
+        """Settle a run whose time is over: release what was not sent; for the rest its service
+        says what an unknown outcome means. Its thread's own write is stale then."""
+        if not run.document or not run.abandon():
+            return
+        outcome = outcomes.released()
+        if run.sent and not run.claim.polls:
+            message = "the worker was shut down amid the call"
+            outcome = outcomes.ambiguous(
+                ErrorRecord(type="OutcomeUnknown", message=message), policy
+            )
+        write = write_of(
+            outcome, self._ran(run, run.seconds), self._repository.now(), random.random
+        )
+        try:
+            written = self._repository.write_back(write)
+        except StoreUnavailable as exc:
+            log.warning("context.left_to_its_lease", error=str(exc), **run.fields)
+            return
+        log.warning("attempt.cut_off", outcome=str(outcome.kind), written=written, **run.fields)
+
+    def _ran(self, run: Run, seconds: float) -> Ran:
+        return Ran(run.document, run.hold, self._worker_id, run.claim.polls, seconds, run.trace_id)
+
+    def _wait_for_fate(self, run: Run) -> Fate:
+        """What became of a write whose answer was lost, once MongoDB answers again."""
+        pause = FIRST_PAUSE_SECONDS
+        while not run.abandoned and not self._closed.wait(pause):
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            try:
+                return self._repository.fate(run.hold)
+            except StoreUnavailable:
+                continue
+        return Fate.LOST
+
+
+def _not_storable(exc: NotStorable) -> Outcome:
+    """The service did the work; its reply cannot be kept."""
+    message = f"the reply cannot be stored: {exc}"
+    error = ErrorRecord(type="ResultNotStorable", message=message[:500])
+    return replace(outcomes.failed(error), definite=False)
