@@ -20,6 +20,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent.errors import ConfigurationError
@@ -51,10 +52,16 @@ class _Environment(BaseSettings):
 def _variable_of(model: type[BaseSettings], name: str) -> str:
     """What a field is read from: the first of its variables."""
     field = model.model_fields.get(name)
-    alias = field.validation_alias if field is not None else None
+    variables = _variables(field) if field is not None else ()
+    return variables[0] if variables else name
+
+
+def _variables(field: FieldInfo) -> tuple[str, ...]:
+    """The variables that a field itself names; the first that is set counts."""
+    alias = field.validation_alias
     if isinstance(alias, AliasChoices):
-        return str(alias.choices[0])
-    return alias if isinstance(alias, str) else name
+        return tuple(str(choice) for choice in alias.choices)
+    return (alias,) if isinstance(alias, str) else ()
 
 
 class Settings(_Environment):
@@ -220,7 +227,10 @@ class ServiceSettings(_Environment):
         default=60.0, gt=0, le=3600, description="Seconds that a whole call may take."
     )
     accepted_timeout: float = Field(
-        default=86400.0, gt=0, description="Seconds that accepted work may take."
+        default=86400.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that accepted work may take.",
     )
     max_response_bytes: int = Field(
         default=8 * 1024 * 1024,
@@ -256,8 +266,8 @@ class ServiceSettings(_Environment):
         try:
             parts = urlsplit(value)
             parts.port  # noqa: B018 - reading it checks it
-        except ValueError as exc:
-            raise ValueError(f"is no URL: {exc}") from exc
+        except ValueError:  # its words may quote a password that was taken for a port
+            raise ValueError("is no URL; write http://host:port/path") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be an http:// or https:// URL with a host")
         if parts.username or parts.password:
@@ -335,10 +345,13 @@ def _explain(model: type[BaseSettings], prefix: str, error: Any) -> str:
     if not error["loc"]:
         return str(message)
     where = str(error["loc"][0])
-    field = model.model_fields.get(where)
-    name = (prefix + where).upper()
-    what = f" ({field.description})" if field is not None and field.description else ""
-    return f"{name}: {message}{what}"
+    for name, field in model.model_fields.items():
+        variables = _variables(field) or (prefix + name.upper(),)
+        if where == name or where in variables:
+            given = _given()  # the message names the one that was set
+            variable = next((each for each in variables if given.get(each)), variables[0])
+            return f"{variable}: {message} ({field.description})"
+    return f"{where}: {message}"
 
 
 def _env_file() -> str | None:
@@ -346,11 +359,17 @@ def _env_file() -> str | None:
     return ".env" if os.environ.get("AGENT_ENV") == "development" else None
 
 
-def _refuse_unbuilt(names: tuple[str, ...]) -> None:
+def _given() -> dict[str, str | None]:
+    """What is set, in the environment or in the file beside it; what is empty says nothing."""
     file = _env_file()
-    found = {**(dotenv_values(file) if file else {}), **os.environ}
+    in_file = dotenv_values(file) if file else {}
+    return {**in_file, **{name: value for name, value in os.environ.items() if value}}
+
+
+def _refuse_unbuilt(names: tuple[str, ...]) -> None:
+    given = _given()
     for name in names:
-        if found.get(name):
+        if given.get(name):
             raise ConfigurationError(
                 f"{name} is set, but what it configures is not built yet; unset it"
             )

@@ -20,6 +20,9 @@ from benchmarks import report
 from benchmarks.bench import Bench, BenchmarkFailed
 from benchmarks.servers import running_servers
 
+PLAIN_WIDTH = 160
+"""Of the table where it goes to a file."""
+
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -51,7 +54,8 @@ def main(
     """Measure the system beside its alternatives, on the servers of MONGODB_URI and REDIS_URL, or
     on embedded ones where these are not set."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that runs is stopped
-    console, progress = Console(), Console(stderr=True)
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    console, progress = Console(width=width), Console(stderr=True)
     try:
         with tempfile.TemporaryDirectory(prefix="agent-bench-") as name:
             folder = Path(name)

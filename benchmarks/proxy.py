@@ -55,27 +55,34 @@ class CountingProxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(timeout=5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        """Cut what is left of the connections."""
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until either side closes it."""
+        there: asyncio.StreamWriter | None = None
         try:
-            there = await asyncio.open_connection(*self._server_address)
-        except OSError:
-            writer.close()
-            return
-        with suppress(OSError, asyncio.IncompleteReadError):
-            done, rest = await asyncio.wait(
-                [
-                    asyncio.ensure_future(self._count(reader, there[1])),
-                    asyncio.ensure_future(_pass_on(there[0], writer)),
-                ],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            for task in (*done, *rest):
+            replies, there = await asyncio.open_connection(*self._server_address)
+            asked = asyncio.create_task(self._count(reader, there))
+            answered = asyncio.create_task(_pass_on(replies, writer))
+            _, rest = await asyncio.wait({asked, answered}, return_when=asyncio.FIRST_COMPLETED)
+            for task in rest:
                 task.cancel()
-        writer.close()
-        there[1].close()
+        except OSError:
+            return
+        finally:
+            for end in (writer, there):
+                if end is not None:
+                    end.close()
 
     async def _count(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):

@@ -45,6 +45,8 @@ class Admit:
         self._presence = Presence(client, settings.namespace)
         self._workers: list[WorkerView] = []
         self._workers_at = float("-inf")
+        self.in_doubt = False
+        """Whether something was claimed that the broker may not have."""
         self._blind_at = dict.fromkeys((service.name for service in services), float("-inf"))
 
     def run(self) -> bool:
@@ -70,6 +72,7 @@ class Admit:
             enqueue(self._client, settings.dramatiq_namespace, settings.namespace,
                     service.queue, claims)  # fmt: skip
         except BrokerUnavailable:
+            self.in_doubt = True
             log.warning("enqueue.unknown", service_type=service.name, count=len(claims))
             raise
 

@@ -27,11 +27,7 @@ log = get_logger()
 
 
 class Recovery:
-    """Watches over what Redis should hold.
-
-    Args:
-        owner: this bridge; its mark in Redis says that nothing was lost since.
-    """
+    """Watches over what Redis should hold; its mark there says that nothing was lost since."""
 
     def __init__(
         self,
@@ -51,7 +47,7 @@ class Recovery:
         self._buried: set[str] = set()
 
     def run(self) -> None:
-        """One look: did Redis lose its data, did a process die with messages in its hands?
+        """One look: does Redis lack something, did a process die with messages in its hands?
 
         Raises:
             StoreUnavailable, BrokerUnavailable: the next look finds it again.
@@ -79,9 +75,10 @@ class Recovery:
     def _look_at_epoch(self) -> None:
         """The mark is set last: a bridge that dies before has the next one begin again."""
         with translate_redis_errors():
-            if self._client.exists(self._epoch):
+            if self._client.exists(self._epoch) and not self._admit.in_doubt:
                 return
-        log.warning("broker.empty", advice="enqueuing again what was queued")
+        log.warning("broker.in_doubt", advice="enqueuing again what was queued")
+        self._admit.in_doubt = False
         self.enqueue_again()
         with translate_redis_errors():
             self._client.set(self._epoch, "1")

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from agent.duties.adopt import Adopt
 from agent.duties.promote import promote
-from agent.errors import AgentError
+from agent.errors import AgentError, StoreUnavailable
 from agent.logs import get_logger
 from agent.store.mongo_context_repository import MongoContextRepository
 from bridge.admit import Admit
@@ -27,7 +27,7 @@ class Rounds:
 
     Args:
         leads: whether this bridge is to work at all.
-        on_outage: called after a round that MongoDB or Redis did not let through.
+        on_outage: called after a round that MongoDB did not let through.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Rounds:
                 log.warning("round.failed", error=str(exc), error_type=type(exc).__name__)
             self._away = True
             self._next_due = None
-            self._on_outage()
+            if isinstance(exc, StoreUnavailable):
+                self._on_outage()
         except Exception:
             log.exception("round.broken")
             self._next_due = None

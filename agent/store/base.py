@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -15,6 +16,7 @@ from agent.settings import Settings
 from agent.store.changes import Write
 from agent.store.clock import ServerClock
 from agent.store.connection import database_of, translated
+from agent.store.raw import RAW, plain
 
 LONGEST_QUERY_MS = 30_000
 """A read that takes longer than this on the server is ended there: nobody waits for it any more."""
@@ -31,6 +33,7 @@ class Store:
         self.settings = settings
         self.database: Database[Document] = database_of(client, settings)
         self.contexts: Collection[Document] = self.database["contexts"]
+        self._raw_contexts: Collection[RawBSONDocument] = self.contexts.with_options(RAW)
 
     def now(self) -> datetime:
         """The database's time, in UTC.
@@ -51,12 +54,13 @@ class Store:
         limit: int = 0,
     ) -> list[Document]:
         with translated():
-            cursor = self.contexts.find(filter, projection, sort=sort, limit=limit)
-            return list(cursor.max_time_ms(LONGEST_QUERY_MS))
+            cursor = self._raw_contexts.find(filter, projection, sort=sort, limit=limit)
+            return [plain(raw) for raw in cursor.max_time_ms(LONGEST_QUERY_MS)]
 
     def _find_one(self, filter: Document, projection: Document | None = None) -> Document | None:
         with translated():
-            return self.contexts.find_one(filter, projection)
+            raw = self._raw_contexts.find_one(filter, projection)
+            return None if raw is None else plain(raw)
 
     def _aggregate(self, pipeline: list[Document], *, hint: str | None = None) -> list[Document]:
         options: dict[str, Any] = {} if hint is None else {"hint": hint}

@@ -172,7 +172,6 @@ class Claims(Store):
                 count=row["count"],
             )
             for row in rows
-            if row["_id"].get("service_type") != "REQUEST"
         ]
 
     def count_remote(self) -> dict[str, int]:

@@ -23,6 +23,15 @@ OPTIONS: JSONOptions = JSONOptions(
 )
 
 
+READABLE: JSONOptions = OPTIONS.with_options(json_mode=JSONMode.RELAXED)
+"""Plain numbers, and dates as ISO 8601."""
+
+
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """A document, or a part of one, as extended JSON for programs and people; ASCII only."""
+    return json_util.dumps(value, json_options=READABLE, indent=indent)
+
+
 def encode_id(value: object) -> Any:
     """The id as a value that `json` can write.
 

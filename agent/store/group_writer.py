@@ -157,8 +157,7 @@ class GroupWriter:
         if not ids:
             return []
         try:
-            with translated():
-                return list(self._store.contexts.find({"_id": {"$in": ids}}))
+            return self._store.find_by_ids(ids)
         except StoreUnavailable:
             raise
         except AgentError:

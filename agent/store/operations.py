@@ -40,6 +40,18 @@ class Operations(Store):
             raise ContextNotFound(f"no context {context_id!r}")
         return found
 
+    def find_status(self, context_id: Any) -> Status | None:
+        """Its status alone; None when another program wrote one that there is not.
+
+        Raises:
+            ContextNotFound: there is none.
+        """
+        found = self._find_one({"_id": context_id}, {"status": 1})
+        if found is None:
+            raise ContextNotFound(f"no context {context_id!r}")
+        status = found.get("status")
+        return Status(status) if status in frozenset(map(str, Status)) else None
+
     def list_contexts(
         self,
         *,

@@ -50,6 +50,10 @@ class Runs(Store):
         """Do one guarded write of a worker; whether it took place."""
         return self._write(write)
 
+    def find_by_ids(self, ids: Sequence[Any]) -> list[Document]:
+        """The whole documents of these ids, in any order."""
+        return self._find({"_id": {"$in": list(ids)}})
+
     def fate(self, hold: Hold) -> Fate:
         """What became of the last write for this hold."""
         document = self._find_one({"_id": hold.context_id}, HELD)

@@ -1,0 +1,159 @@
+"""What people type: ids, JSON, times, tags; read into values. Pure but for `@file` and `-`."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+from uuid import UUID
+
+from agent.errors import RequestInvalid
+
+MAX_FILE_BYTES = 15 * 1024 * 1024
+ENDLESS = "inf"
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_NUMBER = re.compile(r"\d+(\.\d+)?|inf")
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+
+
+def fill_in_wait(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a number after each `--wait` of `submit` that has none: no bound."""
+    if list(arguments[:1]) != ["submit"]:
+        return list(arguments)
+    filled: list[str] = []
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        filled.append(word)
+        if word == "--wait" and not _NUMBER.fullmatch(following):
+            filled.append(ENDLESS)
+    return filled
+
+
+def read_ids(word: str) -> list[Any]:
+    """What an id on the command line may stand for, the likeliest first.
+
+    A string; else extended JSON (`{"$oid": "…"}`, `17`); else the digits of an ObjectId or a UUID.
+
+    Raises:
+        RequestInvalid: it is extended JSON for what is no id.
+    """
+    read = [_read_extended(word), *_read_digits(word)]
+    return [word, *(value for value in read if value is not None)]
+
+
+def _read_extended(word: str) -> Any:
+    from agent.store.ejson import decode_id
+
+    try:
+        value = json.loads(word)
+        decoded = decode_id(value)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(decoded, list | re.Pattern) or type(decoded).__name__ == "Regex":
+        raise RequestInvalid(f"{word!r} is no id: MongoDB has none of that kind")
+    if isinstance(decoded, dict) and any(name.startswith("$") for name in decoded):
+        raise RequestInvalid(f"{word!r} is no id: an operator stands in it")
+    return None if isinstance(value, str) else decoded
+
+
+def _read_digits(word: str) -> list[Any]:
+    from agent.store.ejson import decode_id
+
+    if _OBJECT_ID.fullmatch(word):
+        return [decode_id({"$oid": word})]
+    try:
+        return [UUID(word)] if len(word) == 36 else []
+    except ValueError:
+        return []
+
+
+def read_object(option: str, word: str) -> dict[str, Any]:
+    """The JSON object that an option holds, or that the file of `@file`, or stdin (`-`), holds.
+
+    Raises:
+        RequestInvalid: it is none; the message names the option.
+    """
+    try:
+        value = json.loads(_text_of(option, word), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise RequestInvalid(f"{option}: is not JSON ({exc})") from exc
+    if not isinstance(value, dict):
+        raise RequestInvalid(f"{option}: must be a JSON object")
+    return value
+
+
+def _text_of(option: str, word: str) -> str:
+    try:
+        if word == "-":
+            return sys.stdin.buffer.read(MAX_FILE_BYTES + 1).decode("utf-8-sig")
+        if not word.startswith("@"):
+            return word
+        with Path(word[1:]).open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as exc:
+        raise RequestInvalid(f"{option}: {word[1:]!r} cannot be read ({exc.strerror})") from exc
+    except UnicodeDecodeError as exc:
+        raise RequestInvalid(f"{option}: is not UTF-8") from exc
+    if len(content) > MAX_FILE_BYTES:
+        raise RequestInvalid(f"{option}: is larger than {MAX_FILE_BYTES // 2**20} MB")
+    return content.decode("utf-8-sig")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def read_tags(words: Iterable[str]) -> dict[str, str]:
+    """Tags from `name=value` words.
+
+    Raises:
+        RequestInvalid: one has no name or no `=`.
+    """
+    tags = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if not separator or not name:
+            raise RequestInvalid(f"--tag: {word!r} must be name=value")
+        tags[name] = value
+    return tags
+
+
+def read_duration(option: str, word: str) -> timedelta:
+    """A duration: seconds, or a number with `s`, `m`, `h` or `d`.
+
+    Raises:
+        RequestInvalid: it is none; the message names the option.
+    """
+    found = _DURATION.fullmatch(word.strip())
+    try:
+        if found is not None:
+            return timedelta(seconds=float(found[1]) * _SECONDS[found[2] or "s"])
+    except OverflowError:
+        pass
+    raise RequestInvalid(f"{option}: {word!r} is no duration; write 90, 90s, 15m, 2h or 1d")
+
+
+def read_time(option: str, word: str, now: datetime) -> datetime:
+    """A time: ISO 8601, in UTC unless it names a zone; or `+` and a duration from now.
+
+    Raises:
+        RequestInvalid: it is none; the message names the option.
+    """
+    from agent.intake.values import as_date
+
+    if word.startswith("+"):
+        try:
+            return now + read_duration(option, word[1:])
+        except OverflowError:
+            raise RequestInvalid(f"{option}: {word!r} is too far ahead") from None
+    found = as_date(word)
+    if found is None:
+        raise RequestInvalid(
+            f"{option}: {word!r} is no time; write 2030-01-31T12:00:00Z, or +15m for in 15 minutes"
+        )
+    return found

@@ -1,0 +1,48 @@
+"""How a command ends: its exit code, and one line on stderr for each thing that is wrong."""
+
+from __future__ import annotations
+
+import os
+
+from agent.errors import (
+    AgentError,
+    BrokerUnavailable,
+    ConfigurationError,
+    EmbeddedServerFailed,
+    MissingServer,
+    RequestInvalid,
+    StoreUnavailable,
+)
+
+FINE = 0
+FAILED = 1
+BAD_REQUEST = 2
+TIMED_OUT = 3
+UNAVAILABLE = os.EX_UNAVAILABLE
+WRONG_SETTING = os.EX_CONFIG
+INTERRUPTED = 130
+
+EPILOG = """Exit codes: 0 fine; 1 what was asked for failed; 2 usage, or a bad request; 3 not final
+within the time of --wait; 69 a server is unavailable; 78 a setting is wrong."""
+
+_CODES: tuple[tuple[type[AgentError], int], ...] = (
+    (ConfigurationError, WRONG_SETTING),
+    (StoreUnavailable, UNAVAILABLE),
+    (BrokerUnavailable, UNAVAILABLE),
+    (MissingServer, UNAVAILABLE),
+    (EmbeddedServerFailed, UNAVAILABLE),
+    (RequestInvalid, BAD_REQUEST),
+)
+
+
+def exit_code(error: AgentError) -> int:
+    """The exit code that an error stands for."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)
+
+
+def explain(error: AgentError) -> str:
+    """An error for people: it names the server that is away, and holds no secret."""
+    from agent.logs import mask_secrets
+
+    prefix = "MongoDB: " if isinstance(error, StoreUnavailable) else ""
+    return mask_secrets(f"{prefix}{error}")

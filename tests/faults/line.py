@@ -1,0 +1,265 @@
+"""The whole line as real processes: bridges, workers, Base services, on given servers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import redis
+from pydantic import SecretStr
+from pymongo.database import Database
+
+from agent.intake.context_manager import ContextManager
+from agent.models import FINAL, Document, RequestData, Template, new_id
+from agent.projections.connection import connect_redis
+from agent.projections.presence import Presence, WorkerView
+from agent.services import ANALYSIS, COMMUNICATION, GENERATIVE, ServiceType
+from agent.settings import Settings
+from agent.store.mongo_context_repository import MongoContextRepository
+from tests.faults.history import History, violations
+from tests.faults.processes import Processes, Running
+from tests.faults.sandbox import Sandbox
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 45.0
+"""For a process to be there: a second alone, many more beside others on a busy machine."""
+
+TEMPLATES: Mapping[ServiceType, Mapping[str, Any]] = {
+    GENERATIVE: {"prompt": "Number {{number}}"},
+    ANALYSIS: {},
+    COMMUNICATION: {"recipient": "ann", "message": "Number {{number}}", "channel": "mail"},
+}
+
+LineFactory = Callable[..., "Line"]
+
+
+class Line:
+    """One line with a place of its own on both servers.
+
+    Args:
+        folder: of its logs and of what the services keep.
+        environment: variables of all its processes, beside those that say where everything is.
+    """
+
+    def __init__(
+        self, folder: Path, mongodb_uri: str, redis_url: str, environment: Mapping[str, str]
+    ) -> None:
+        name = uuid4().hex[:16]
+        self.settings = Settings(
+            mongodb_uri=SecretStr(mongodb_uri),
+            mongodb_database=f"test_{name}",
+            redis_url=SecretStr(redis_url),
+            namespace=f"t{name}",
+        )
+        self.mongodb_uri, self.redis_url = mongodb_uri, redis_url
+        self.folder = folder
+        self.environment: dict[str, str] = {
+            "MONGODB_URI": mongodb_uri,
+            "MONGODB_DATABASE": f"test_{name}",
+            "REDIS_URL": redis_url,
+            "AGENT_NAMESPACE": f"t{name}",
+            "PYTHONPATH": str(ROOT),
+        }
+        self.processes = Processes(folder, self.environment)
+        self.sandbox = Sandbox(self.processes, folder / "sandbox")
+        self.environment |= {**self.sandbox.environment, **environment}
+        self.processes.environment.update(self.environment)
+        self.client: redis.Redis = connect_redis(self.settings, max_connections=4, name="test")
+        self.presence = Presence(self.client, self.settings.namespace)
+        self.repository = MongoContextRepository.connect(self.settings)
+        self.contexts = ContextManager(
+            self.repository, self.repository.now, self.settings.registry, self.settings
+        )
+
+    @property
+    def database(self) -> Database[Document]:
+        return self.repository.database
+
+    def __enter__(self) -> Self:
+        self.sandbox.folder.mkdir()
+        self.sandbox.start()
+        self.repository.create_indexes()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.processes.stop()
+        self.repository.client.drop_database(self.database.name)
+        for pattern in (f"{self.settings.namespace}:*", f"{self.settings.namespace}.dramatiq:*"):
+            if keys := list(self.client.scan_iter(pattern, count=1000)):
+                self.client.delete(*keys)
+        self.repository.close()
+        self.client.close()
+
+    # Its processes
+
+    def start_bridge(self, **environment: str) -> Running:
+        """Start a bridge, and wait until it works or stands by."""
+        bridge = self.processes.start(
+            "bridge", sys.executable, "-m", "bridge", environment=environment
+        )
+        wait_until(lambda: bridge.logged("bridge.started"), START_SECONDS)
+        return bridge
+
+    def start_worker(
+        self, *services: ServiceType, threads: int = 8, restart: bool = False, **environment: str
+    ) -> Running:
+        """Start a worker process for these services, and wait until it shows itself."""
+        queues = [service.queue for service in services]
+        worker = self.processes.start(
+            "-".join(queues),
+            *(sys.executable, "-m", "dramatiq", "agent.actors", "-Q", *queues),
+            *("-p", "1", "-t", str(threads)),
+            *("--worker-shutdown-timeout", "20000", "--skip-logging"),
+            environment=environment,
+            restart=restart,
+        )
+        wait_until(lambda: self.view_of(worker), START_SECONDS)
+        return worker
+
+    def view_of(self, worker: Running) -> WorkerView | None:
+        """A worker process as its last beat described it; None while it has not beaten."""
+        views = self.presence.live()
+        return next((view for view in views if worker.owns(view.pid)), None)
+
+    def worker_id(self, worker: Running) -> str:
+        """By what the leases of a worker are known."""
+        view = self.view_of(worker)
+        assert view is not None, f"{worker.name} shows no sign of life"
+        return view.worker_id
+
+    # What it is to do
+
+    def submit(
+        self,
+        service: ServiceType,
+        count: int = 1,
+        *,
+        fault: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """Create contexts; their ids.
+
+        Args:
+            fault: what their calls ask the sandbox to do wrong.
+            data: of the request, beside what the service needs.
+            options: further ones of the context manager.
+        """
+        template = Template(
+            id="work",
+            service_type=service.name,
+            service_template=dict(TEMPLATES.get(service, {})),
+        )
+        requests = [
+            RequestData(
+                id=new_id("req"),
+                data={
+                    "number": number,
+                    "series": [number, 2, 3],
+                    **({"sandbox": dict(fault)} if fault else {}),
+                    **(data or {}),
+                },
+            )
+            for number in range(count)
+        ]
+        return [str(each.id) for each in self.contexts.create_many(template, requests, **options)]
+
+    def insert(self, *documents: Document) -> list[Any]:
+        """Insert documents as another program does; their ids."""
+        return list(self.database["contexts"].insert_many(list(documents)).inserted_ids)
+
+    # What has become of it
+
+    def document(self, context_id: Any) -> Document:
+        """One context as it is now."""
+        return self.repository.find_context(context_id)
+
+    def documents(self, ids: Sequence[Any]) -> list[Document]:
+        """Contexts as they are now; those that are gone are not there."""
+        return list(self.database["contexts"].find({"_id": {"$in": list(ids)}}))
+
+    def count(self, ids: Sequence[Any], **fields: Any) -> int:
+        """How many of these have these values, such as `status="queued"`."""
+        wanted = {name.replace("__", "."): value for name, value in fields.items()}
+        return self.database["contexts"].count_documents({"_id": {"$in": list(ids)}, **wanted})
+
+    def statuses(self, ids: Sequence[Any]) -> Counter[str]:
+        """How many of these there are in each status."""
+        found = self.database["contexts"].find({"_id": {"$in": list(ids)}}, {"status": 1})
+        return Counter(document["status"] for document in found)
+
+    def wait_until_final(self, ids: Sequence[Any], timeout: float) -> None:
+        """Wait until every one of these is final.
+
+        Raises:
+            AssertionError: with how many are in which status.
+        """
+        final = {"$in": sorted(map(str, FINAL))}
+        try:
+            wait_until(lambda: self.count(ids, status=final) == len(ids), timeout, 0.1)
+        except AssertionError:
+            raise AssertionError(
+                f"not final within {timeout:g} s: {dict(self.statuses(ids))}; "
+                f"the logs are in {self.folder}"
+            ) from None
+
+    def history(self, ids: Sequence[Any]) -> History:
+        """What happened to these."""
+        return History(ids, self.documents(ids), self.sandbox.calls())
+
+    def assert_sound(self, ids: Sequence[Any], failed: Mapping[Any, str] | None = None) -> None:
+        """Nothing lost, nothing doubled, and nothing failed but as planned."""
+        assert violations(self.history(ids), failed) == []
+
+    def in_broker(self, service: ServiceType) -> int:
+        """How many messages of a service wait in its queue."""
+        return int(self.client.llen(f"{self.settings.dramatiq_namespace}:{service.queue}"))
+
+    # Time
+
+    def later(self, service: ServiceType, seconds: float) -> None:
+        """Have a service's pause, and what waits for its time, come sooner: a clock set ahead."""
+        past = timedelta(seconds=seconds)
+        services, contexts = self.database["services"], self.database["contexts"]
+        paused = services.find_one({"_id": service.name, "pause.until": {"$type": "date"}})
+        if paused is not None:
+            until = paused["pause"]["until"] - past
+            services.update_one({"_id": service.name}, {"$set": {"pause.until": until}})
+        for document in contexts.find({"service_type": service.name, "status": "scheduled"}):
+            contexts.update_one(
+                {"_id": document["_id"], "status": "scheduled"},
+                {"$set": {"available_at": document["available_at"] - past}},
+            )
+
+
+def processing_by(line: Line, worker: Running, ids: Sequence[Any]) -> list[Any]:
+    """Which of these contexts a worker holds and has had time to send."""
+    sent_by = line.repository.now() - timedelta(seconds=0.5)
+    found = line.database["contexts"].find(
+        {
+            "_id": {"$in": list(ids)},
+            "status": "processing",
+            "lease.owner": line.worker_id(worker),
+            "started_at": {"$lte": sent_by},
+        },
+        {"_id": 1},
+    )
+    return [document["_id"] for document in found]
+
+
+def environment_of(line: Line) -> dict[str, str]:
+    """The environment of a process of this line that is started by hand."""
+    return {**os.environ, **line.environment}
