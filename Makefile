@@ -11,10 +11,10 @@ READY := $(VENV)/.ready
 export AGENT_ENV ?= development
 PYTEST_WORKERS ?= 4
 
-.PHONY: help setup demo up test check format docs bench clean
+.PHONY: help setup demo up test test-long check format docs bench clean
 
 help: ## list these
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## make .venv with everything that the others need; does nothing the second time
 	@echo "$(VENV) is ready"
@@ -31,6 +31,9 @@ up: $(READY) ## run the whole system until Ctrl-C, on servers of its own or thos
 
 test: $(READY) ## run every test, on real servers
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+test-long: $(READY) ## run the tests that take minutes each and that `make test` leaves out
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m long $(PYTEST_ARGS)
 
 check: $(READY) ## check format, lint, types, import rules, the settings page and the deployment files
 	$(BIN)/ruff format --check .

@@ -74,7 +74,7 @@ def main(
         raise typer.Exit(1) from exc
     report.print_table(console, about, parts)
     if json_file:
-        options = {"quick": quick, "durable": durable}
+        options = {"quick": quick, "durable": durable, "only": [str(name) for name in only or ()]}
         report.write_json(json_file, report.as_json({**about, "options": options}, parts))
 
 

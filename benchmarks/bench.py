@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx
@@ -31,6 +31,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 LOG_LINES = 15
 STOP_GRACE = timedelta(seconds=25)
 """A worker process has 20 s to finish what it does."""
+
+
+class Size(NamedTuple):
+    """How much is measured: normally, when it shall be quick, and at most on a slow server."""
+
+    full: int
+    quick: int
+    slow: int | None = None
 
 
 class BenchmarkFailed(Exception):
@@ -84,6 +92,11 @@ class Bench:
     folder: Path
     say: Callable[[str], None]
     quick: bool = False
+
+    def sized(self, size: Size) -> int:
+        """The size that suits this run."""
+        chosen = size.quick if self.quick else size.full
+        return min(chosen, size.slow) if self.servers.slow and size.slow else chosen
 
     @contextmanager
     def service(self, latency: float = 0.0) -> Iterator[Service]:

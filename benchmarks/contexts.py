@@ -25,13 +25,10 @@ TEMPLATE = Template(
 )
 
 
-def new_documents(
-    count: int, now: datetime, *, available_at: datetime | None = None, spread: bool = False
-) -> Iterator[Document]:
-    """So many pending contexts.
+def new_documents(count: int, now: datetime, *, spread: bool = False) -> Iterator[Document]:
+    """So many contexts that may run now.
 
     Args:
-        available_at: when they may run; now if None.
         spread: over all priorities instead of the default one.
     """
     for number in range(count):
@@ -51,7 +48,7 @@ def new_documents(
             tags={"campaign": "benchmark"},
             created_at=now,
             updated_at=now,
-            available_at=available_at or now,
+            available_at=now,
         )
         yield context.to_document()
 

@@ -13,15 +13,15 @@ from pymongo import MongoClient
 
 from agent.errors import ConfigurationError
 from agent.models import Document
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Size
 from benchmarks.contenders import Line
 from benchmarks.proxy import CountingProxy, behind_proxy
 from benchmarks.report import Part, Row, at_most
 from benchmarks.stage import staged
 
 WORKER_PROCESSES = (1, 10)
-SETTLE_SECONDS, QUICK_SETTLE_SECONDS = 10.0, 5.0
-WINDOW_SECONDS, QUICK_WINDOW_SECONDS = 60.0, 20.0
+SETTLE_SECONDS = Size(10, quick=5)
+WINDOW_SECONDS = Size(60, quick=20)
 """Several rounds of the slowest duty, which comes every ten seconds."""
 THE_DRIVERS = frozenset({"hello", "isMaster", "ismaster"})
 
@@ -30,7 +30,7 @@ def measure(bench: Bench) -> Part:
     rows, data = [], {}
     for processes in WORKER_PROCESSES:
         bench.say(f"idle: starting the bridge and {processes} worker processes")
-        seconds = QUICK_WINDOW_SECONDS if bench.quick else WINDOW_SECONDS
+        seconds = bench.sized(WINDOW_SECONDS)
         counts = count_idle(bench, processes, seconds)
         ours = {name: n for name, n in counts.items() if name not in THE_DRIVERS}
         data[str(processes)] = {"seconds": seconds, "commands": dict(counts.most_common())}
@@ -53,7 +53,7 @@ def count_idle(bench: Bench, processes: int, seconds: float) -> Counter[str]:
         uri = behind_proxy(bench.servers.mongodb_uri, proxy.port)
         with staged(bench, Line(processes=processes, mongodb_uri=uri)) as stage:
             stage.warm_up(20 * processes)
-            time.sleep(QUICK_SETTLE_SECONDS if bench.quick else SETTLE_SECONDS)
+            time.sleep(bench.sized(SETTLE_SECONDS))
             bench.say(f"idle: counting for {seconds:g} s")
             proxy.take()
             time.sleep(seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.embedded import Handle
-from benchmarks.bench import Bench, BenchmarkFailed
+from benchmarks.bench import Bench, BenchmarkFailed, Size
 from benchmarks.contenders import Line
 from benchmarks.processes import cpu_seconds, family, peak_megabytes, threads
 from benchmarks.report import Part, Row, at_least, at_most
@@ -11,24 +11,24 @@ from benchmarks.stage import staged
 
 CALLS = 500
 LATENCY_SECONDS = 1.0
-ROUNDS, QUICK_ROUNDS = 20, 6
+ROUNDS = Size(20, quick=6, slow=3)
 """The ideal in seconds: so many times the service's latency."""
 
 
 def measure(bench: Bench) -> Part:
-    rounds = QUICK_ROUNDS if bench.quick else ROUNDS
+    rounds = bench.sized(ROUNDS)
     count = rounds * CALLS
     bench.say(f"in flight: {count} calls of {LATENCY_SECONDS:g} s, {CALLS} at once")
     with staged(bench, Line(processes=1, threads=CALLS), latency=LATENCY_SECONDS) as stage:
         stage.warm_up(CALLS)
         worker = _worker(stage.handles)
         before: list[float] = []
-        seconds = stage.drain(count, lambda: before.append(cpu_seconds(worker) or 0.0))
-        cpu_ms = 1000 * ((cpu_seconds(worker) or 0.0) - before[0]) / count
+        pace = stage.drain(count, lambda: before.append(cpu_seconds(worker) or 0.0))
+        cpu_ms = 1000 * ((cpu_seconds(worker) or 0.0) - before[0]) / pace.counted
         megabytes = peak_megabytes(worker)
-    ideal = rounds * LATENCY_SECONDS
-    share = 100 * ideal / seconds
-    detail = f"{count} calls in {seconds:.1f} s, ideally {ideal:g}"
+    ideal = CALLS / LATENCY_SECONDS
+    share = 100 * pace.per_second / ideal
+    detail = f"{pace.per_second:.0f} calls a second, ideally {ideal:.0f}; {count} calls"
     rows = [
         Row(f"in flight: {CALLS} in one process", share, "% of ideal", at_least(90), detail),
         Row("in flight: memory", megabytes, "MB", at_most(150), "the most the process held"),
@@ -36,7 +36,7 @@ def measure(bench: Bench) -> Part:
     ]
     data = {
         "calls": count,
-        "seconds": seconds,
+        "calls_per_second": pace.per_second,
         "share_of_ideal": share / 100,
         "megabytes": megabytes,
         "cpu_ms_per_call": cpu_ms,

@@ -32,9 +32,18 @@ class Servers:
     durability: str
     pids: dict[str, int]
     """Of those that are processes of this machine, started by us."""
+    slow: bool
+    """Whether MongoDB is the Python server: its claim reads the whole backlog, so that figures are
+    more of it than of the system."""
 
     def described(self) -> dict[str, str]:
-        return {"mongodb": self.mongodb, "redis": self.redis, "durability": self.durability}
+        """For people."""
+        caution = " - slow: smaller sizes, and figures more of it than of the system"
+        return {
+            "mongodb": self.mongodb + (caution if self.slow else ""),
+            "redis": self.redis,
+            "durability": self.durability,
+        }
 
 
 @contextmanager
@@ -75,6 +84,7 @@ def running_servers(folder: Path, supervisor: Supervisor, *, durable: bool) -> I
             redis=_redis(url_used),
             durability=_durability(durable, own_mongodb=bool(uri), own_redis=bool(url)),
             pids=pids,
+            slow=not (uri or program),
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from agent.embedded import Handle
 from agent.models import Status
@@ -19,7 +20,15 @@ from benchmarks.processes import cpu_seconds, family
 LOOK_SECONDS = 0.2
 STUCK_SECONDS = 60.0
 """Without one more call or completion in this time, it has come to a stand."""
-AHEAD = timedelta(seconds=2)
+LEAST_LEFT = 0.5
+"""Of all contexts, when the clock starts."""
+
+
+class Pace(NamedTuple):
+    """What was completed while the clock ran."""
+
+    per_second: float
+    counted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +49,25 @@ class Stage:
         self.room.database["contexts"].delete_many({})
         self.service.reset()
 
-    def drain(self, count: int, at_start: Callable[[], None] = lambda: None) -> float:
-        """Have so many contexts carried out; the seconds it took.
+    def drain(self, count: int, at_start: Callable[[], None] = lambda: None) -> Pace:
+        """Have so many contexts carried out, as fast as it goes.
 
-        All are in MongoDB before they may run: `available_at` lies a moment ahead. The clock starts
-        at that moment and stops at the last completion.
+        The clock starts when all are inserted, and stops at the last completion. What was completed
+        before it started does not count: who finds work by itself begins at the first insert.
+
+        Raises:
+            BenchmarkFailed: see `wait_until_done`; or most was completed before.
         """
-        now = self.room.clock.now()
-        start = now + AHEAD * (1 + count // 5000)  # the more there are, the longer the insert takes
-        ids = insert(self.room, new_documents(count, now, available_at=start))
-        left = (start - self.room.clock.now()).total_seconds()
-        if left < 0:
-            raise BenchmarkFailed(f"inserting took {-left:.1f} s too long")
-        time.sleep(left)
+        ids = insert(self.room, new_documents(count, self.room.clock.now()))
+        start = self.room.clock.now()
         at_start()
         self.contender.tell(self.room, ids)
         self.wait_until_done(count)
-        return (self._last_completion(count) - start) / timedelta(seconds=1)
+        completed = [at for at in self._completions(count) if at > start]
+        if len(completed) < count * LEAST_LEFT:
+            raise BenchmarkFailed(f"only {len(completed)} of {count} were left when all had come")
+        seconds = (max(completed) - start) / timedelta(seconds=1)
+        return Pace(len(completed) / seconds, len(completed))
 
     def wait_until_done(self, count: int) -> None:
         """Wait until so many contexts are called and completed, at five cheap looks a second.
@@ -94,8 +105,8 @@ class Stage:
             used[kind] = (used.get(kind) or 0.0) + (cpu_seconds(*family(pid)) or 0.0 if pid else 0)
         return {name: seconds for name, seconds in used.items() if seconds is not None}
 
-    def _last_completion(self, count: int) -> datetime:
-        """By the database's clock.
+    def _completions(self, count: int) -> list[datetime]:
+        """When each was completed, by the database's clock.
 
         Raises:
             BenchmarkFailed: not so many contexts are completed with the service's reply.
@@ -110,7 +121,7 @@ class Stage:
         ]
         if len(good) != count or len(found) != count:
             raise BenchmarkFailed(f"{len(good)} of {len(found)} contexts are completed")
-        return max(good)
+        return good
 
     def _count(self, status: Status) -> int:
         return self.room.database["contexts"].count_documents(

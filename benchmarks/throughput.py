@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Size
 from benchmarks.contenders import BareLoop, CeleryWorkers, Contender, Line, Poller
 from benchmarks.report import Part, Row, at_least
 from benchmarks.stage import milliseconds_each, staged
 
-CONTEXTS, QUICK_CONTEXTS = 4000, 1000
-WARM_UP = 500
-POLLER_CONTEXTS = 30
+CONTEXTS = Size(4000, quick=1000, slow=400)
+WARM_UP = Size(500, quick=500, slow=100)
+POLLER_CONTEXTS = 50
 """It takes a second for five, whatever their number."""
-TURNS, QUICK_TURNS = 5, 2
+TURNS = Size(5, quick=2, slow=2)
 MARKS = {BareLoop.name: at_least(0.7), CeleryWorkers.name: at_least(1.4), Poller.name: None}
 
 
@@ -36,9 +36,9 @@ class Turn:
 
 def measure(bench: Bench) -> Part:
     """Every contender in every turn."""
-    count = QUICK_CONTEXTS if bench.quick else CONTEXTS
+    count = bench.sized(CONTEXTS)
     turns: list[dict[str, Turn]] = []
-    for number in range(1, (QUICK_TURNS if bench.quick else TURNS) + 1):
+    for number in range(1, bench.sized(TURNS) + 1):
         turn: dict[str, Turn] = {}
         for contender in (Line(), BareLoop(), CeleryWorkers(), Poller()):
             name = contender.name
@@ -53,12 +53,12 @@ def run(bench: Bench, contender: Contender, count: int) -> Turn:
     slow = isinstance(contender, Poller)
     count = POLLER_CONTEXTS if slow else count
     with staged(bench, contender) as stage:
-        stage.warm_up(5 if slow else WARM_UP)
+        stage.warm_up(5 if slow else bench.sized(WARM_UP))
         before: dict[str, float] = {}
-        seconds = stage.drain(count, lambda: before.update(stage.cpu()))
-        cpu_ms = milliseconds_each(before, stage.cpu(), count)
+        pace = stage.drain(count, lambda: before.update(stage.cpu()))
+        cpu_ms = milliseconds_each(before, stage.cpu(), pace.counted)
         counts = stage.service.counts()
-    return Turn(count / seconds, cpu_ms, counts["calls"] - counts["keys"])
+    return Turn(pace.per_second, cpu_ms, counts["calls"] - counts["keys"])
 
 
 def _part(turns: list[dict[str, Turn]], count: int) -> Part:

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import redis
@@ -33,8 +34,12 @@ from bridge.rounds import Rounds
 MAX_CONNECTIONS = 8
 RESCUE_SECONDS = 5
 SWEEP_SECONDS = 10
+THOROUGH_SECONDS = 60
 RECOVERY_SECONDS = 2
-LEAD_SECONDS = LEADER_LEASE.total_seconds() / 3
+LEAD_SECONDS = LEADER_LEASE.total_seconds() * 0.4
+"""Two tries within a lease, and few questions while idle."""
+TAKEOVER_SECONDS = 0.05
+"""After the end of a lease that is not renewed any more."""
 
 log = get_logger()
 
@@ -109,16 +114,26 @@ class Bridge:
         jobs: dict[str, tuple[Callable[[], object], float]] = {
             "tick": (lambda: self._bell.ring(Ring.TICK), self._settings.poll_interval),
             "rescue": (self._rescue.run, RESCUE_SECONDS),
-            "sweep": (self._sweep, SWEEP_SECONDS),
+            "sweep": (lambda: sweep(self._repository), SWEEP_SECONDS),
+            "adopt": (self._adopt.run_thoroughly, THOROUGH_SECONDS),
+            "flush": (self._flush, SWEEP_SECONDS),
             "recovery": (self._recovery.run, RECOVERY_SECONDS),
         }
         for name, (job, seconds) in jobs.items():
             scheduler.add_job(self._led(name, job), "interval", seconds=seconds, id=name)
         scheduler.add_job(
-            self._leadership.step, "interval", seconds=LEAD_SECONDS, id="lead",
-            next_run_time=scheduler_now(),
-        )  # fmt: skip
+            self._lead, "interval", seconds=LEAD_SECONDS, id="lead", next_run_time=scheduler_now()
+        )
         return scheduler
+
+    def _lead(self) -> None:
+        """Keep the lead or stand by; a lead that nobody keeps is taken the moment it is free."""
+        free_in = self._leadership.step()
+        if free_in is not None and free_in < LEAD_SECONDS:
+            when = scheduler_now() + timedelta(seconds=free_in + TAKEOVER_SECONDS)
+            self._scheduler.add_job(
+                self._lead, "date", run_date=when, id="takeover", replace_existing=True
+            )
 
     def _led(self, name: str, job: Callable[[], object]) -> Callable[[], None]:
         """A job that the leader does; what stands in its way is told once, and tried again."""
@@ -152,11 +167,6 @@ class Bridge:
                 log.warning("broker.not_enqueued_again", error=str(exc))
         self._bell.ring(Ring.TICK)
 
-    def _sweep(self) -> None:
-        sweep(self._repository)
-        self._adopt.run_thoroughly()
-        self._flush()
-
     def _flush(self) -> None:
         try:
             self._signals.flush(self._client)
@@ -164,10 +174,8 @@ class Bridge:
             log.debug("signals.kept", error=str(exc))
 
 
-def scheduler_now() -> object:
+def scheduler_now() -> datetime:
     """Now, as APScheduler wants it."""
-    from datetime import UTC, datetime
-
     return datetime.now(UTC)
 
 

@@ -42,24 +42,30 @@ class Leadership:
         """Whether it leads, by its own clock: a process that was stopped knows that it may not."""
         return self._monotonic() < self._until
 
-    def step(self) -> None:
-        """Keep the lead, or take it if it is free."""
+    def step(self) -> float | None:
+        """Keep the lead, or take it if it is free.
+
+        Returns:
+            For one that stands by: the seconds until the lead is free, unless its leader keeps it.
+        """
         asked_at = self._monotonic()
         led = self.leads
         try:
             lead = self._repository.lead(self._owner, self._lease)
+            free_in = self._free_in() if lead is Lead.FOLLOWS else None
         except StoreUnavailable as exc:
             log.warning("lead.unknown", leads=self.leads, error=str(exc))
-            return
+            return None
         if lead is Lead.FOLLOWS:
-            if led:
+            if self._until > float("-inf"):
                 log.warning("lead.lost")
             self._until = float("-inf")
-            return
+            return free_in
         self._until = asked_at + self._lease.total_seconds()
         if lead is not Lead.LEADS or not led:
             log.info("lead.begun", how=lead.value)
             self._on_begin(lead is not Lead.BEGAN)
+        return None
 
     def give_up(self) -> None:
         """Let the next bridge lead at once."""
@@ -72,3 +78,10 @@ class Leadership:
             log.warning("lead.not_given_up", error=str(exc))
         else:
             log.info("lead.given_up")
+
+    def _free_in(self) -> float:
+        leader = self._repository.leader()
+        if leader is None:
+            return 0.0
+        left: timedelta = leader["expires_at"] - self._repository.now()
+        return max(0.0, left.total_seconds())

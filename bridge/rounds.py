@@ -12,6 +12,7 @@ from agent.duties.promote import promote
 from agent.errors import AgentError, StoreUnavailable
 from agent.logs import get_logger
 from agent.store.mongo_context_repository import MongoContextRepository
+from agent.store.upkeep import Look
 from bridge.admit import Admit
 from bridge.doorbell import Bell, Ring
 
@@ -27,7 +28,8 @@ class Rounds:
 
     Args:
         leads: whether this bridge is to work at all.
-        on_outage: called after a round that MongoDB did not let through.
+        on_outage: called after a round that MongoDB did not let through, or kept waiting for as
+            long as would cost a worker a sign of life.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Rounds:
             StoreUnavailable, BrokerUnavailable: the next round finds what this one left.
         """
         if Ring.TICK in rings:
-            seen = self._repository.look()
+            seen = self._look()
             self._next_due = seen.next_due
             due = seen.next_due is not None and seen.next_due <= self._repository.now()
             if not seen.pending and not due:
@@ -110,6 +112,13 @@ class Rounds:
         if Ring.FOREIGN in rings:
             self._adopt.run()
         return self._admit.run()
+
+    def _look(self) -> Look:
+        asked_at = time.monotonic()
+        seen = self._repository.look()
+        if time.monotonic() - asked_at > self._repository.settings.heartbeat.total_seconds():
+            self._on_outage()
+        return seen
 
     def _seconds_until_due(self) -> float:
         if self._next_due is None:

@@ -142,6 +142,7 @@ class Admission:
             owner=self._owner,
             by_age=self._claims[name] % BY_AGE_EVERY == 0,
             avoid=None if probe_of is None else probe_of.context_id,
+            has_accepted=load.remote > 0,
         )
 
     def _load(self, name: str, in_flight: Sequence[InFlight], capacity: int | None) -> Load:
@@ -163,7 +164,7 @@ class Admission:
         """What the probe of a pause that is over told, and what follows from it."""
         if pause.probe is None:
             return Verdict.NOTHING
-        waited = now - (pause.until or now)
+        waited = now - (pause.probed_at or now)
         found = self._repository.probe_fate(pause.probe)
         verdict = gate.read_probe(found, pause.probe.fence, waited=waited)
         name = pause.service_type

@@ -149,7 +149,7 @@ def read_probe(probe: Document | None, fence: int, *, waited: timedelta) -> Verd
     Args:
         probe: its status, its fence and its last attempt; None when it is gone.
         fence: the one that it was claimed at.
-        waited: since the pause ended; a probe that hangs for ever holds nothing up.
+        waited: since it was let through; a probe that hangs for ever holds nothing up.
     """
     if probe is None:
         return Verdict.NOTHING

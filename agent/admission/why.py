@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,31 +49,30 @@ def why(document: Document, around: Surroundings) -> str:
 def _pending(document: Document, around: Surroundings) -> str:
     if not isinstance(document.get("fence"), int):
         return _with_bridge("another program inserted it, and it waits to be adopted", around)
-    held_up = _held_up(document, around)
-    if held_up is not None:
-        return held_up
+    obstacle = next(_obstacles(document, around), None)
+    if obstacle is not None:
+        return obstacle
     since = around.now - _date(document.get("available_at"), around.now)
     if since <= SOON:
         return "it is due and about to start"
     return f"it has been due for {span(since)}, behind others of its service that go first"
 
 
-def _held_up(document: Document, around: Surroundings) -> str | None:
-    """What keeps any context of its service from starting."""
-    service = _service(document)
+def _obstacles(document: Document, around: Surroundings) -> Iterator[str]:
+    """What keeps any context of its service from starting, the weightiest first."""
+    service, calls = _service(document), around.in_flight
     if around.limit is None:
-        return f"{service} is no service type of this installation"
-    if not around.leads and not around.in_flight:
-        return _with_bridge("it is due", around)
+        yield f"{service} is no service type of this installation"
+    if not around.leads and not calls:
+        yield _with_bridge("it is due", around)
     if around.pause is not None:
-        return _paused(around.pause, around.now)
-    if around.threads == 0 and not around.in_flight:
-        return f"no worker is alive for {service}"
-    if around.in_flight >= around.limit:
-        return f"{around.in_flight} calls are in flight, as many as {service} may have at once"
-    if around.threads and around.in_flight >= around.threads:
-        return f"all {around.threads} threads of the workers of {service} are busy"
-    return None
+        yield _paused(around.pause, around.now)
+    if around.threads == 0 and not calls:
+        yield f"no worker is alive for {service}"
+    if around.limit is not None and calls >= around.limit:
+        yield f"{calls} calls are in flight, as many as {service} may have at once"
+    if around.threads and calls >= around.threads:
+        yield f"all {around.threads} threads of the workers of {service} are busy"
 
 
 def _paused(pause: Pause, now: datetime) -> str:

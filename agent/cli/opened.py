@@ -36,9 +36,7 @@ class Opened:
         from agent.projections.connection import connect_redis
 
         if self._client is None:
-            self._client = connect_redis(
-                self.settings, max_connections=MAX_CONNECTIONS, name="cli"
-            )
+            self._client = connect_redis(self.settings, max_connections=MAX_CONNECTIONS, name="cli")
         return self._client
 
     def ring(self, what: str = "") -> bool:

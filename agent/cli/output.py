@@ -63,12 +63,16 @@ def new_table(columns: Sequence[str], *, right: Iterable[str] = ()) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
+    )
     numbers = frozenset(right)
     for column in columns:
-        table.add_column(
-            column, justify="right" if column in numbers else "left", overflow="fold"
-        )
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return table
 
 

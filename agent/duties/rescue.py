@@ -83,7 +83,11 @@ class Rescue:
     def _run(self) -> int:
         taken = 0
         while True:
+            asked_at = self._monotonic()
             found = [*self._repository.expired_leases(), *self._leaseless()]
+            if self._monotonic() - asked_at > self._repository.settings.heartbeat.total_seconds():
+                self.hold_off()  # it was away for a while, for the workers too
+                break
             taken_now = sum(self._take(document) for document in found)
             taken += taken_now
             if len(found) < BATCH or not taken_now:

@@ -12,11 +12,13 @@ from agent.duties.adopt import Adopt
 from agent.duties.promote import promote
 from agent.duties.rescue import Rescue
 from agent.duties.sweep import sweep
+from agent.errors import StoreUnavailable
 from agent.intake.templates import TemplateSource
 from agent.store.mongo_context_repository import MongoContextRepository
 
 RESCUE_SECONDS = 5.0
 SWEEP_SECONDS = 10.0
+THOROUGH_SECONDS = 60.0
 
 
 class Roster:
@@ -29,7 +31,7 @@ class Roster:
         settings = repository.settings
         registry = settings.registry
         per_service = {name: settings.service(service) for name, service in registry.items()}
-        rescue = Rescue(
+        self._rescue = Rescue(
             repository,
             {
                 name: found.on_ambiguous or registry[name].on_ambiguous
@@ -46,8 +48,9 @@ class Roster:
         self._duties: list[tuple[Callable[[], object], float]] = [
             (lambda: promote(repository), look),
             (adopt.run, look),
-            (rescue.run, RESCUE_SECONDS),
-            (lambda: (sweep(repository), adopt.run_thoroughly()), SWEEP_SECONDS),
+            (self._rescue.run, RESCUE_SECONDS),
+            (lambda: sweep(repository), SWEEP_SECONDS),
+            (adopt.run_thoroughly, THOROUGH_SECONDS),
         ]
         self._due_at = [float("-inf")] * len(self._duties)
         self._lock = threading.Lock()
@@ -79,5 +82,8 @@ class Roster:
                 if now >= self._due_at[number]:
                     duty()
                     self._due_at[number] = now + seconds
+        except StoreUnavailable:
+            self._rescue.hold_off()  # a worker that could not renew either keeps what it has
+            raise
         finally:
             self._lock.release()

@@ -44,6 +44,8 @@ class Process:
         env: variables added to, or changed in, this process's own environment.
         cwd: the working directory; None is this process's own.
         log_path: both outputs are appended to this file; None lets it write to ours.
+        output: a file descriptor that gets both outputs, where there is no `log_path`; whoever
+            gives it keeps it open, for the process may be started again.
         restart: whether it is started again when it ends without having been stopped.
         keep_open: file descriptors that it inherits.
     """
@@ -53,6 +55,7 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     log_path: Path | None = None
+    output: int | None = None
     restart: bool = True
     keep_open: tuple[int, ...] = ()
 
@@ -213,7 +216,8 @@ class _Run:
 def _launch(process: Process, channel: socket.socket) -> subprocess.Popen[bytes]:
     python = (sys.executable, "-I", "-S", launcher.__file__)
     with contextlib.ExitStack() as files:
-        output = files.enter_context(process.log_path.open("ab")) if process.log_path else None
+        log = files.enter_context(process.log_path.open("ab")) if process.log_path else None
+        output = process.output if log is None else log
         return subprocess.Popen(
             (*python, str(channel.fileno()), *process.command),
             stdin=subprocess.DEVNULL,

@@ -11,11 +11,12 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from agent.errors import StoreUnavailable
 from agent.models import Document
 from agent.settings import Settings
 from agent.store.changes import Write
 from agent.store.clock import ServerClock
-from agent.store.connection import database_of, translated
+from agent.store.connection import database_of, is_refused, translated
 from agent.store.raw import RAW, plain
 
 LONGEST_QUERY_MS = 30_000
@@ -52,10 +53,18 @@ class Store:
         *,
         sort: list[tuple[str, int]] | None = None,
         limit: int = 0,
+        hint: str | None = None,
     ) -> list[Document]:
-        with translated():
-            cursor = self._raw_contexts.find(filter, projection, sort=sort, limit=limit)
-            return [plain(raw) for raw in cursor.max_time_ms(LONGEST_QUERY_MS)]
+        """The documents. `hint` names the index; where it is missing the server chooses."""
+        try:
+            with translated():
+                cursor = self._raw_contexts.find(filter, projection, sort=sort, limit=limit)
+                cursor = cursor if hint is None else cursor.hint(hint)
+                return [plain(raw) for raw in cursor.max_time_ms(LONGEST_QUERY_MS)]
+        except StoreUnavailable as exc:
+            if hint is None or not is_refused(exc):
+                raise
+            return self._find(filter, projection, sort=sort, limit=limit)
 
     def _find_one(self, filter: Document, projection: Document | None = None) -> Document | None:
         with translated():
@@ -63,10 +72,16 @@ class Store:
             return None if raw is None else plain(raw)
 
     def _aggregate(self, pipeline: list[Document], *, hint: str | None = None) -> list[Document]:
+        """What the pipeline gives. `hint` as in `_find`."""
         options: dict[str, Any] = {} if hint is None else {"hint": hint}
-        with translated():
-            found = self.contexts.aggregate(pipeline, maxTimeMS=LONGEST_QUERY_MS, **options)
-            return list(found)
+        try:
+            with translated():
+                found = self.contexts.aggregate(pipeline, maxTimeMS=LONGEST_QUERY_MS, **options)
+                return list(found)
+        except StoreUnavailable as exc:
+            if hint is None or not is_refused(exc):
+                raise
+            return self._aggregate(pipeline)
 
     def _write(self, write: Write) -> bool:
         """Do one guarded write; whether its guard held."""

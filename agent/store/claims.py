@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,10 +14,12 @@ from agent.errors import StoreUnavailable
 from agent.models import IN_FLIGHT, POLL_CLAIM, Claim, Document, Status
 from agent.store import changes
 from agent.store.base import Store, ids_of
+from agent.store.connection import CODEC
 
 DEEPEST_LOOK = 4000
-"""Candidates that one claim reads at most, should those of the wanted kind lie behind others."""
+"""Candidates that one claim reads at most, should calls lie behind what may not be claimed."""
 
+CANDIDATE = {"_id": 1, "fence": 1, "available_at": 1, "remote.accepted_at": 1}
 BY_PRIORITY = [("priority", 1), ("available_at", 1)]
 BY_AGE = [("available_at", 1)]
 
@@ -39,7 +41,7 @@ class Candidates:
 
     calls: list[Any]
     polls: list[Any]
-    exhausted: bool
+    exhausted: bool = False
     """Whether there was nothing more to look at."""
 
 
@@ -57,6 +59,7 @@ class Claims(Store):
         most: int | None = None,
         by_age: bool = False,
         avoid: Any = None,
+        has_accepted: bool = True,
     ) -> list[Claim]:
         """Take pending contexts of one service, first by priority, then by age.
 
@@ -69,6 +72,8 @@ class Claims(Store):
             lease: how long the claim stands before `rescue` may take it back.
             by_age: leave priority aside, so that the last priority is slow, not starved.
             avoid: a context that is taken only if there is no other.
+            has_accepted: whether there may be accepted work, so that a poll is looked for behind
+                calls, too.
 
         Returns:
             One claim for each context taken, in admission order, polls first. The claim of a poll
@@ -81,6 +86,8 @@ class Claims(Store):
         if calls <= 0 and polls <= 0:
             return []
         found = self._candidates(service_type, calls, polls, by_age=by_age, avoid=avoid)
+        if has_accepted and len(found.polls) < polls and not found.exhausted:
+            found = self._with_all_polls(found, service_type, polls, avoid)
         polled = self._take(found.polls[:most], owner=owner, lease=lease, polls=True)
         left = None if most is None else max(0, most - len(polled))
         return polled + self._take(found.calls[:left], owner=owner, lease=lease, polls=False)
@@ -94,17 +101,36 @@ class Claims(Store):
         while True:
             documents = self._find(
                 {"service_type": service_type, "status": str(Status.PENDING)},
-                {"_id": 1, "fence": 1, "available_at": 1, "remote.accepted_at": 1},
+                CANDIDATE,
                 sort=BY_AGE if by_age else BY_PRIORITY,
                 limit=limit,
             )
             found = _sort_out(documents, self.now(), calls, polls, avoid)
-            found = Candidates(found.calls, found.polls, len(documents) < limit)
-            satisfied = len(found.calls) >= calls and len(found.polls) >= polls
-            only_polls_short = len(found.calls) >= calls and not found.polls
-            if satisfied or only_polls_short or found.exhausted or limit >= DEEPEST_LOOK:
-                return found
+            exhausted = len(documents) < limit
+            if len(found.calls) >= calls or exhausted or limit >= DEEPEST_LOOK:
+                return replace(found, exhausted=exhausted)
             limit = min(limit * 4, DEEPEST_LOOK)
+
+    def _with_all_polls(
+        self, found: Candidates, service_type: str, polls: int, avoid: Any
+    ) -> Candidates:
+        """The same with polls that lie behind calls: however long the backlog is, what was accepted
+        is asked for, or the service would be full of it for ever."""
+        documents = self._find(
+            {
+                "service_type": service_type,
+                "status": str(Status.PENDING),
+                "remote.accepted_at": {"$exists": True},
+            },
+            CANDIDATE,
+            sort=BY_AGE,
+            limit=polls + (avoid is not None),
+            hint="accepted",
+        )
+        behind = _sort_out(documents, self.now(), 0, polls, avoid).polls
+        if found.calls or found.polls:
+            behind = [each for each in behind if avoid is None or each != avoid]
+        return Candidates(found.calls, behind or found.polls)
 
     def _take(
         self, ids: Sequence[Any], *, owner: str, lease: timedelta, polls: bool
@@ -180,10 +206,7 @@ class Claims(Store):
             {"$match": {"remote.accepted_at": {"$exists": True}}},
             {"$group": {"_id": "$service_type", "count": {"$sum": 1}}},
         ]
-        try:
-            rows = self._aggregate(pipeline, hint="remote")
-        except StoreUnavailable:  # the index may be missing; or MongoDB is away, and says so again
-            rows = self._aggregate(pipeline)
+        rows = self._aggregate(pipeline, hint="accepted")
         return {str(row["_id"]): row["count"] for row in rows}
 
     def pending_ids(self, service_type: str, limit: int) -> list[Any]:
@@ -200,7 +223,7 @@ def _sort_out(
     ready = others or ready
     wanted_polls = [document for document in ready if _is_poll(document)]
     wanted_calls = [document for document in ready if not _is_poll(document)]
-    return Candidates(ids_of(wanted_calls)[:calls], ids_of(wanted_polls)[:polls], False)
+    return Candidates(ids_of(wanted_calls)[:calls], ids_of(wanted_polls)[:polls])
 
 
 def _may_be_claimed(document: Document, now: datetime) -> bool:
@@ -216,4 +239,4 @@ def _is_poll(document: Document) -> bool:
 
 def _key(context_id: Any) -> bytes:
     """An id as a key of a dict, whatever BSON value it is."""
-    return bson.encode({"_id": context_id})
+    return bson.encode({"_id": context_id}, codec_options=CODEC)

@@ -165,6 +165,11 @@ def error_of(code: int, message: str) -> StoreError:
     return (NotStorable if code in REFUSED_DOCUMENT_CODES else StoreUnavailable)(message[:300])
 
 
+def is_refused(exc: StoreError) -> bool:
+    """Whether the server answered, and said no."""
+    return getattr(exc.__cause__, "code", None) is not None
+
+
 def is_unsupported(exc: StoreError) -> bool:
     """Whether the server said that it does not have this at all."""
     return getattr(exc.__cause__, "code", None) in UNSUPPORTED_CODES

@@ -23,13 +23,18 @@ OPTIONS: JSONOptions = JSONOptions(
 )
 
 
-READABLE: JSONOptions = OPTIONS.with_options(json_mode=JSONMode.RELAXED)
+READABLE: JSONOptions = JSONOptions(
+    json_mode=JSONMode.RELAXED,
+    uuid_representation=UuidRepresentation.STANDARD,
+    tz_aware=True,
+    tzinfo=UTC,
+)
 """Plain numbers, and dates as ISO 8601."""
 
 
-def to_json(value: object, *, indent: int | None = None) -> str:
-    """A document, or a part of one, as extended JSON for programs and people; ASCII only."""
-    return json_util.dumps(value, json_options=READABLE, indent=indent)
+def to_json(value: object, *, indent: int | None = None, ascii_only: bool = True) -> str:
+    """A document, or a part of one, as extended JSON for programs and people."""
+    return json_util.dumps(value, json_options=READABLE, indent=indent, ensure_ascii=ascii_only)
 
 
 def encode_id(value: object) -> Any:

@@ -34,13 +34,18 @@ class Index(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A query that runs often: the fields it compares, sorts by and ranges over, and its index."""
+    """A query that runs often: the fields it compares, sorts by and ranges over, and its index.
+
+    One that does none of it reads the whole index, which it names by a hint.
+    """
 
     name: str
     served_by: str
-    equality: tuple[str, ...]
+    equality: tuple[str, ...] = ()
     sort: tuple[str, ...] = ()
     range: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    """What it also compares or sorts by, which the server looks up in each document."""
 
 
 PENDING = {"status": "pending"}
@@ -53,7 +58,7 @@ INDEXES = (
     Index("due", "contexts", ("status", "available_at")),
     Index("leases", "contexts", ("status", "lease.expires_at"),
           {"lease.expires_at": {"$exists": True}}),
-    Index("remote", "contexts", ("service_type", "remote.accepted_at"),
+    Index("accepted", "contexts", ("service_type", "status", "available_at"),
           {"remote.accepted_at": {"$exists": True}}),
     Index("deadlines", "contexts", ("status", "deadline_at"), {"deadline_at": {"$type": "date"}}),
     Index("newest", "contexts", ("created_at",)),
@@ -65,19 +70,27 @@ INDEXES = (
 QUERIES = (
     Query("claim candidates", "claim", ("service_type",), ("priority", "available_at")),
     Query("claim candidates by age", "claim_by_age", ("service_type",), ("available_at",)),
+    Query("polls behind calls", "accepted", ("service_type", "status"), ("available_at",)),
     Query("in flight", "due", ("status",)),
-    Query("accepted work", "remote", (), (), ("service_type",)),
-    Query("counts by status", "by_service", ("service_type", "status")),
-    Query("oldest pending", "claim_by_age", ("service_type",), ("available_at",)),
+    Query("accepted work", "accepted"),
+    Query("counts by status", "by_service"),
+    Query("oldest pending", "claim_by_age", ("service_type",), ("available_at",),
+          ("available_at",)),
     Query("look", "due", (), ("status", "available_at")),
-    Query("promote", "due", ("status",), ("available_at",), ("available_at",)),
-    Query("rescue", "leases", ("status",), ("lease.expires_at",), ("lease.expires_at",)),
-    Query("sweep", "deadlines", ("status",), ("deadline_at",), ("deadline_at",)),
+    Query("next due", "due", ("status",), ("available_at",)),
+    Query("promote", "due", ("status",), (), ("available_at",)),
+    Query("rescue", "leases", ("status",), (), ("lease.expires_at",)),
+    Query("rescue without a lease", "due", ("status",), beside=("lease.expires_at",)),
+    Query("sweep", "deadlines", ("status",), (), ("deadline_at",)),
     Query("adopt", "adopt", ("status", "fence")),
+    Query("adopt thoroughly", "adopt", ("status",), (), ("fence",)),
     Query("list", "newest", (), ("created_at",)),
-    Query("list by status", "due", ("status",), ("available_at",)),
-    Query("list by service", "by_service", ("service_type", "status")),
-)
+    Query("list by status", "newest", (), ("created_at",), beside=("status",)),
+    Query("list by service", "newest", (), ("created_at",), beside=("service_type",)),
+    Query("list by both", "newest", (), ("created_at",), beside=("service_type", "status")),
+    Query("newest template", "template_versions", ("id",), beside=("stored_at",)),
+    Query("template version", "template_versions", ("id", "version"), beside=("stored_at",)),
+)  # fmt: skip
 
 
 def create_indexes(database: Database[Document]) -> list[str]:

@@ -80,7 +80,8 @@ class Operations(Store):
                         "count": {"$sum": 1},
                     }
                 }
-            ]
+            ],
+            hint="by_service",
         )
         counts: dict[str, dict[str, int]] = {}
         for row in rows:
@@ -91,15 +92,21 @@ class Operations(Store):
 
     def oldest_pending(self) -> dict[str, datetime]:
         """Since when the oldest pending context of each service type may run."""
-        rows = self._aggregate(
-            [
-                {"$match": {"status": str(Status.PENDING)}},
-                {"$group": {"_id": "$service_type", "oldest": {"$min": "$available_at"}}},
-            ]
-        )
-        return {
-            str(row["_id"]): row["oldest"] for row in rows if isinstance(row["oldest"], datetime)
-        }
+        oldest: dict[str, datetime] = {}
+        for service_type in self.settings.registry:
+            found = self._find(
+                {
+                    "service_type": service_type,
+                    "status": str(Status.PENDING),
+                    "available_at": {"$lte": self.now()},
+                },
+                {"available_at": 1},
+                sort=[("available_at", 1)],
+                limit=1,
+            )
+            if found:
+                oldest[service_type] = found[0]["available_at"]
+        return oldest
 
     def cancel(self, context_id: Any) -> Document:
         """Cancel a context that is not final; the result of a running call is then dropped.
@@ -158,6 +165,8 @@ def was_definite(document: Document) -> bool:
     if not attempts:
         return False
     last = attempts[-1]
+    if last.get("outcome") == "accepted":
+        return False  # the service has the work, and may have finished it
     if document.get("status") == Status.CANCELLED and last.get("number") != document.get("attempt"):
         return False  # it was cancelled while its call ran
     return bool(last.get("definite", False))

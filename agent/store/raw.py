@@ -14,6 +14,15 @@ RAW = CODEC.with_options(document_class=RawBSONDocument)
 """For a collection that is read by `plain`."""
 
 
+def decode(data: bytes) -> Document:
+    """A document from its BSON.
+
+    Raises:
+        InvalidBSON: it is none.
+    """
+    return plain(RawBSONDocument(data, codec_options=RAW))
+
+
 def plain(raw: RawBSONDocument) -> Document:
     """The document. The driver by itself makes a `DBRef` of what looks like one, and there loses
     the order of its fields and a null `$db`."""

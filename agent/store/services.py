@@ -30,6 +30,7 @@ class Pause:
         until: None for as long as nobody resumes it.
         context_id: whose reply it was; the probe is to be another one.
         probe: the context that was let through to see, and at which fence.
+        probed_at: when that was.
         trips: how many breakers in a row, this one included.
     """
 
@@ -41,6 +42,7 @@ class Pause:
     context_id: Any = None
     probe: Claim | None = None
     trips: int = 0
+    probed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Services(Store):
         probe = None if claim is None else claim._asdict()
         with translated():
             result = self.database["services"].update_one(
-                _same(pause), {"$set": {"pause.probe": probe}}
+                _same(pause), {"$set": {"pause.probe": probe, "pause.probed_at": self.now()}}
             )
         return result.matched_count == 1
 
@@ -173,6 +175,7 @@ def _state(document: Document) -> ServiceState:
             context_id=found.get("context_id"),
             probe=Claim(**probe) if probe else None,
             trips=found.get("trips", 0),
+            probed_at=found.get("probed_at"),
         ),
         document.get("cleared_at"),
     )

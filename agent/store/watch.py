@@ -9,7 +9,7 @@ from agent.models import Document
 from agent.store.base import Store
 from agent.store.connection import is_unsupported, translated
 
-AWAIT_MS = 5000
+AWAIT_MS = 10_000
 """How long the server waits for news before it says that there is none: a question each time."""
 
 

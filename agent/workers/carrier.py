@@ -183,11 +183,14 @@ class Carrier:
         lease, slow = self._settings.lease, False
         pause = FIRST_PAUSE_SECONDS
         while True:
+            asked_at = time.monotonic()
             write = self._repository.start_write(
                 run.claim, owner=self._worker_id, token=run.token, lease=lease
             )
             try:
                 document = self._writer.start(write, run.claim, run.token)
+                waited = time.monotonic() - asked_at
+                slow = slow or waited > self._settings.heartbeat.total_seconds()
                 break
             except NotStorable as exc:
                 self._fail_unreadable(run, exc)
@@ -196,7 +199,7 @@ class Carrier:
                 if self._draining.is_set() or run.seconds > claim_lease.total_seconds():
                     log.warning("context.not_started", error=str(exc), **run.fields)
                     return False
-                slow = True  # the lease that a lost answer began may be old by now
+                slow = True  # the lease that a lost or late answer began may be old by now
                 self._draining.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         if document is None or (slow and self._repository.renew([run.hold], lease)):

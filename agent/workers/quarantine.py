@@ -25,6 +25,7 @@ from agent.models import Document, ErrorRecord
 from agent.outcomes import Kind, Outcome
 from agent.services import import_worker
 from agent.store.connection import CODEC
+from agent.store.raw import decode
 from agent.workers.call import Attempt
 from agent.workers.worker_base import ClientWorker
 
@@ -79,7 +80,7 @@ def carry_out_alone(worker: ClientWorker, context: Document, attempt: Attempt) -
 
 def _outcome_in(output: bytes) -> Outcome | None:
     try:
-        found = bson.decode(output, codec_options=CODEC)
+        found = decode(output)
     except Exception:  # a child that died wrote nothing, or half of it
         return None
     error = found.get("error")
@@ -110,7 +111,7 @@ def _duration(seconds: float | None) -> timedelta | None:
 def main() -> None:
     """Read a job, carry it out, write its outcome."""
     die_with_parent(int(sys.argv[1]))
-    job = bson.decode(sys.stdin.buffer.read(), codec_options=CODEC)
+    job = decode(sys.stdin.buffer.read())
     # what the worker's own code prints must not mix with the outcome
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -34,6 +34,8 @@ class Run:
     document: Document = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     sent: bool = False
+    ended: bool = False
+    """Its outcome is known and being written."""
     abandoned: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -135,9 +137,9 @@ class Heartbeat:
 
     def _live(self) -> None:
         settings = self._repository.settings
-        wait = settings.heartbeat.total_seconds()
+        wait = pause = settings.heartbeat.total_seconds()
         while not self._stopping.wait(wait):
-            wait = settings.heartbeat.total_seconds()
+            began, wait = time.monotonic(), pause
             try:
                 self._beat(settings.lease)
             except StoreUnavailable as exc:
@@ -145,6 +147,8 @@ class Heartbeat:
                 wait = min(1.0, wait)  # so that it comes soon after MongoDB is back
             except Exception:
                 log.exception("heartbeat.failed")
+            else:  # a write that took long renewed by as much less
+                wait = max(pause / 10, pause - (time.monotonic() - began))
 
     def _beat(self, lease: timedelta) -> None:
         runs = {
@@ -157,6 +161,7 @@ class Heartbeat:
         self._told = {hold.token for hold in lost}
         still_there = {run.token for run in self._running.all()}
         for hold in fresh:
-            if hold.token in still_there:  # it did not just end
+            # one that has ended is no longer ours because it was written, or its write will tell
+            if hold.token in still_there and not runs[hold.token].ended:
                 log.warning("lease.lost", **runs[hold.token].fields)
                 self._on_lost(1)

@@ -53,6 +53,7 @@ class WriteBack:
 
         A reply that MongoDB cannot hold is a failure of its context, and of no other.
         """
+        run.ended = True
         ran = self._ran(run, seconds)
         while True:
             write = write_of(outcome, ran, self._repository.now(), random.random)

@@ -21,11 +21,15 @@ def new_line(
     """Makes lines; each is a context manager, with its services started."""
 
     def make(
-        *, mongodb: str = mongodb_uri, redis: str = redis_url, lease: int = LEASE_SECONDS,
+        *,
+        mongodb: str = mongodb_uri,
+        redis: str = redis_url,
+        lease: int = LEASE_SECONDS,
+        api_key: str | None = None,
         **environment: str,
-    ) -> Line:  # fmt: skip
+    ) -> Line:
         settings = {"AGENT_LEASE": str(lease), **TIMEOUTS, **environment}
-        return Line(tmp_path_factory.mktemp("line"), mongodb, redis, settings)
+        return Line(tmp_path_factory.mktemp("line"), mongodb, redis, settings, api_key)
 
     return make
 

@@ -29,8 +29,11 @@ from tests.faults.sandbox import Sandbox
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 45.0
-"""For a process to be there: a second alone, many more beside others on a busy machine."""
+STOP_SECONDS = 40.0
+"""For a worker to end: 20 s for calls that still run, and what a busy machine adds."""
+
+LOOK = 50
+"""Contexts that one question asks for."""
 
 TEMPLATES: Mapping[ServiceType, Mapping[str, Any]] = {
     GENERATIVE: {"prompt": "Number {{number}}"},
@@ -47,10 +50,16 @@ class Line:
     Args:
         folder: of its logs and of what the services keep.
         environment: variables of all its processes, beside those that say where everything is.
+        api_key: what its services ask for.
     """
 
     def __init__(
-        self, folder: Path, mongodb_uri: str, redis_url: str, environment: Mapping[str, str]
+        self,
+        folder: Path,
+        mongodb_uri: str,
+        redis_url: str,
+        environment: Mapping[str, str],
+        api_key: str | None = None,
     ) -> None:
         name = uuid4().hex[:16]
         self.settings = Settings(
@@ -68,16 +77,15 @@ class Line:
             "AGENT_NAMESPACE": f"t{name}",
             "PYTHONPATH": str(ROOT),
         }
+        self.workers: list[Running] = []
         self.processes = Processes(folder, self.environment)
-        self.sandbox = Sandbox(self.processes, folder / "sandbox")
+        self.sandbox = Sandbox(self.processes, folder / "sandbox", api_key)
         self.environment |= {**self.sandbox.environment, **environment}
         self.processes.environment.update(self.environment)
         self.client: redis.Redis = connect_redis(self.settings, max_connections=4, name="test")
         self.presence = Presence(self.client, self.settings.namespace)
         self.repository = MongoContextRepository.connect(self.settings)
-        self.contexts = ContextManager(
-            self.repository, self.repository.now, self.settings.registry, self.settings
-        )
+        self._submitting = self._manager(self.settings)
 
     @property
     def database(self) -> Database[Document]:
@@ -103,6 +111,15 @@ class Line:
         self.repository.close()
         self.client.close()
 
+    def learn_services(self, workers: Sequence[str]) -> None:
+        """Know these worker classes, too, as its processes do."""
+        self._submitting = self._manager(self.settings.model_copy(update={"workers": workers}))
+
+    def _manager(self, settings: Settings) -> ContextManager:
+        return ContextManager(
+            self.repository, self.repository.now, settings.registry, settings
+        )
+
     # Its processes
 
     def start_bridge(self, **environment: str) -> Running:
@@ -110,7 +127,7 @@ class Line:
         bridge = self.processes.start(
             "bridge", sys.executable, "-m", "bridge", environment=environment
         )
-        wait_until(lambda: bridge.logged("bridge.started"), START_SECONDS)
+        bridge.wait_for_start(lambda: bridge.logged("bridge.started"))
         return bridge
 
     def start_worker(
@@ -126,8 +143,19 @@ class Line:
             environment=environment,
             restart=restart,
         )
-        wait_until(lambda: self.view_of(worker), START_SECONDS)
+        self.workers.append(worker)
+        worker.wait_for_start(lambda: self.view_of(worker))
         return worker
+
+    def stop_workers(self, *, but: Running | None = None) -> None:
+        """End all workers that still run, those that were frozen too."""
+        running = [worker for worker in self.workers if worker.handle.alive and worker is not but]
+        for worker in running:
+            worker.thaw()
+            worker.terminate()
+        for worker in running:
+            assert worker.wait(STOP_SECONDS) == 0
+        self.workers[:] = [worker for worker in self.workers if worker is but]
 
     def view_of(self, worker: Running) -> WorkerView | None:
         """A worker process as its last beat described it; None while it has not beaten."""
@@ -175,7 +203,7 @@ class Line:
             )
             for number in range(count)
         ]
-        return [str(each.id) for each in self.contexts.create_many(template, requests, **options)]
+        return [str(each.id) for each in self._submitting.create_many(template, requests, **options)]
 
     def insert(self, *documents: Document) -> list[Any]:
         """Insert documents as another program does; their ids."""
@@ -207,14 +235,29 @@ class Line:
         Raises:
             AssertionError: with how many are in which status.
         """
-        final = {"$in": sorted(map(str, FINAL))}
+        left = list(ids)
+
+        def are_final() -> bool:
+            while left:  # a few at a time: to ask for all of them again and again is slow
+                asked = left[:LOOK]
+                final = self._final_of(asked)
+                left[:LOOK] = [each for each in asked if each not in final]
+                if len(final) < len(asked):
+                    return False
+            return True
+
         try:
-            wait_until(lambda: self.count(ids, status=final) == len(ids), timeout, 0.1)
+            wait_until(are_final, timeout, 0.1)
         except AssertionError:
             raise AssertionError(
                 f"not final within {timeout:g} s: {dict(self.statuses(ids))}; "
                 f"the logs are in {self.folder}"
             ) from None
+
+    def _final_of(self, ids: Sequence[Any]) -> list[Any]:
+        final = {"$in": sorted(map(str, FINAL))}
+        found = self.database["contexts"].find({"_id": {"$in": list(ids)}, "status": final}, {"_id": 1})
+        return [document["_id"] for document in found]
 
     def history(self, ids: Sequence[Any]) -> History:
         """What happened to these."""

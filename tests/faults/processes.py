@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from agent.embedded import Handle, Process, Supervisor
 from tests.waiting import wait_until
 
 PROC = Path("/proc")
+START_SECONDS = 45.0
+"""For a process to be there: two seconds alone, many more beside others on a busy machine."""
 GRACE = timedelta(seconds=0.5)
 """At the end of a test nobody waits for running calls."""
 
@@ -59,12 +61,24 @@ class Running:
     def freeze(self) -> None:
         """Stop the whole group where it stands."""
         os.killpg(self.group, signal.SIGSTOP)
-        wait_until(lambda: set(self._states()) <= {"T"})
+        wait_until(lambda: self._states() <= {"T"})
 
     def thaw(self) -> None:
         """Let it go on."""
         os.killpg(self.group, signal.SIGCONT)
-        wait_until(lambda: "T" not in set(self._states()))
+        wait_until(lambda: "T" not in self._states())
+
+    def wait_for_start(self, is_there: Callable[[], object]) -> None:
+        """Wait until it shows itself in this way.
+
+        Raises:
+            AssertionError: it ended instead, or took too long; with the end of its log.
+        """
+        restarts = self.handle.process.restart
+        wait_until(
+            lambda: is_there() or not (self.handle.alive or restarts), START_SECONDS, interval=0.05
+        )
+        assert is_there(), f"{self.name} did not start:\n{self.log_path.read_text()[-2000:]}"
 
     def wait(self, timeout: float) -> int | None:
         """Its exit code, once it has ended.
@@ -90,16 +104,23 @@ class Running:
                 if isinstance(line, dict):
                     yield line
 
-    def _states(self) -> Iterator[str]:
-        """The letter of each process of the group; none where there is no /proc."""
+    def members(self) -> list[int]:
+        """The processes of its group."""
+        return [pid for pid, _state in self._stats()]
+
+    def _states(self) -> set[str]:
+        return {state for _pid, state in self._stats()}
+
+    def _stats(self) -> Iterator[tuple[int, str]]:
+        """The id and the state of each process of the group, from where Linux tells them."""
         group = str(self.group)
         for entry in PROC.glob("[0-9]*/stat"):
             try:
-                fields = entry.read_text().rpartition(")")[2].split()
+                state, _parent, its_group = entry.read_text().rpartition(")")[2].split()[:3]
             except OSError:  # it has just ended
                 continue
-            if fields[2] == group and fields[0] != "Z":
-                yield fields[0]
+            if its_group == group and state != "Z":
+                yield int(entry.parent.name), state
 
 
 class Processes:
@@ -109,7 +130,7 @@ class Processes:
         self._folder = folder
         self.environment = dict(environment)
         self._supervisor = Supervisor()
-        self._started: list[Running] = []
+        self.running: list[Running] = []
 
     def start(
         self,
@@ -126,7 +147,7 @@ class Processes:
             environment: variables that beat those of all processes.
             restart: whether it is started again when it dies, as a platform would.
         """
-        log_path = self._folder / f"{name}-{len(self._started)}.log"
+        log_path = self._folder / f"{name}-{len(self.running)}.log"
         handle = self._supervisor.start(
             Process(
                 name=name,
@@ -137,13 +158,12 @@ class Processes:
                 restart=restart,
             )
         )
-        self._started.append(Running(handle, log_path))
-        return self._started[-1]
+        self.running.append(Running(handle, log_path))
+        return self.running[-1]
 
     def stop(self) -> None:
         """End all of them; none is asked to finish anything."""
-        handles = [running.handle for running in self._started]
-        for running in self._started:
-            if running.handle.alive:
-                os.killpg(running.group, signal.SIGCONT)
-        self._supervisor.stop(*handles, grace=GRACE)
+        for each in self.running:
+            if each.handle.alive:
+                os.killpg(each.group, signal.SIGCONT)
+        self._supervisor.stop(*(each.handle for each in self.running), grace=GRACE)

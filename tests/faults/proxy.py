@@ -31,7 +31,9 @@ class Proxy:
         self.port = free_port()
         self.loop = asyncio.new_event_loop()
         self.delay_seconds = 0.0
+        self.lost_answers = 0
         self._trigger: bytes | None = None
+        self._unanswered: bytes | None = None
         self._flows = True
         self._links: set[_Link] = set()
         self._listener: asyncio.Server | None = None
@@ -91,6 +93,11 @@ class Proxy:
         """Stall as soon as a client sends this, and keep the piece that it stands in."""
         self._trigger = text
 
+    def lose_answer_to(self, text: bytes) -> None:
+        """Pass on what a client sends next that has this in it, and end its connection in place of
+        the answer: it was done, and the client does not know."""
+        self._unanswered = text
+
     def delay(self, seconds: float) -> None:
         """Forward each piece so much later."""
         self.delay_seconds = seconds
@@ -130,6 +137,13 @@ class Proxy:
             self._trigger, self._flows = None, False
         return self._flows
 
+    def loses_answer_to(self, data: bytes) -> bool:
+        """Whether this is the piece whose answer is to be lost."""
+        if self._unanswered is None or self._unanswered not in data:
+            return False
+        self._unanswered = None
+        return True
+
     async def _listen(self) -> None:
         self._listener = await self.loop.create_server(lambda: _Link(self).client, HOST, self.port)
 
@@ -162,6 +176,7 @@ class _Link:
         self.proxy = proxy
         self.client = _End(self, from_client=True)
         self.server = _End(self, from_client=False)
+        self.loses_answer = False
         self._connecting: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -207,8 +222,15 @@ class _End(asyncio.Protocol):
             self.link.begin()
 
     def data_received(self, data: bytes) -> None:
+        proxy = self.link.proxy
+        if self._from_client:
+            self.link.loses_answer = self.link.loses_answer or proxy.loses_answer_to(data)
+        elif self.link.loses_answer:
+            proxy.lost_answers += 1
+            self.link.end()
+            return
         self.held.append(data)
-        if self.link.proxy.lets_through(data, from_client=self._from_client):
+        if proxy.lets_through(data, from_client=self._from_client):
             self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:

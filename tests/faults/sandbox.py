@@ -14,19 +14,16 @@ from agent.embedded.ports import HOST, free_port
 from agent.services import BUILT_IN, ServiceType
 from tests.faults.history import Call
 from tests.faults.processes import Processes, Running
-from tests.waiting import wait_until
-
-START_SECONDS = 30.0
 
 
 class Sandbox:
     """What the services have seen, and what they are to do wrong."""
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
+    def __init__(self, processes: Processes, folder: Path, api_key: str | None = None) -> None:
         self._processes = processes
         self.folder = folder
         self._ports = {service.env: free_port() for service in BUILT_IN}
-        self._api_key: str | None = None
+        self._api_key = api_key
         self._running: Running | None = None
 
     @property
@@ -34,18 +31,17 @@ class Sandbox:
         """Where the services are."""
         return {f"{env}_BASE_URL": f"http://{HOST}:{port}" for env, port in self._ports.items()}
 
-    def start(self, api_key: str | None = None) -> None:
+    def start(self) -> None:
         """Start it, and wait until all three answer. Its record and its outbox go on."""
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
         ports = [f"--{env.lower()}-port={port}" for env, port in self._ports.items()]
         where = ["--data", str(self.folder), "--ready-file", str(ready)]
-        key = [] if api_key is None else ["--api-key", api_key]
+        key = [] if self._api_key is None else ["--api-key", self._api_key]
         self._running = self._processes.start(
             "sandbox", sys.executable, "-m", "agent.sandbox", *where, *ports, *key
         )
-        self._api_key = api_key
-        wait_until(ready.exists, START_SECONDS)
+        self._running.wait_for_start(ready.exists)
 
     def kill(self) -> None:
         """From now on nobody listens there."""

@@ -1,4 +1,5 @@
-"""A Redis that a test may flush, misconfigure and stop: never the one that `REDIS_URL` names."""
+"""What tests on real servers share: a repository of the test's own, and a Redis that a test may
+flush, misconfigure and stop: never the one that `REDIS_URL` names."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.settings import Settings
+from agent.store.mongo_context_repository import MongoContextRepository
 from tests.servers import RedisServer, running_redis
 
 
@@ -29,3 +32,17 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis that a test may stop and start."""
     with running_redis(tmp_path) as server:
         yield server
+
+
+@pytest.fixture
+def quick_settings(settings: Settings) -> Settings:
+    """The settings of the test, in a hurry."""
+    return settings.model_copy(update={"lease_seconds": 3.0, "poll_interval": 0.05})
+
+
+@pytest.fixture
+def repository(quick_settings: Settings) -> Iterator[MongoContextRepository]:
+    """A repository of the test's own database, without indexes."""
+    repository = MongoContextRepository.connect(quick_settings)
+    yield repository
+    repository.close()

@@ -1,0 +1,73 @@
+"""All verbs put together, and how any of them ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+
+import typer
+
+from agent.cli import (
+    cancel,
+    listing,
+    pausing,
+    retry,
+    run_now,
+    setup,
+    show,
+    status,
+    submit,
+    templates,
+    up,
+)
+from agent.cli.arguments import fill_in_wait
+from agent.cli.demo import command as demo
+from agent.cli.exits import EPILOG, INTERRUPTED, exit_code, explain
+from agent.cli.output import note
+from agent.errors import AgentError
+
+# rich would take a quarter of a second to draw the help, and a box of five lines for one error
+app = typer.Typer(
+    name="agent",
+    help="Keeps requests as contexts in MongoDB, and sees to it that services carry them out.",
+    epilog=EPILOG,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("up", up.up, "Run the whole system until Ctrl-C."),
+    ("demo", demo.demo, "Do the main job from start to end, and check it."),
+    ("setup", setup.setup, "Create the indexes, and check both servers."),
+    ("submit", submit.submit, "Store a request, and print its context's id."),
+    ("show", show.show, "Show a context, and why it is where it is."),
+    ("list", listing.list_contexts, "List the newest contexts."),
+    ("status", status.status, "Show what each service has, and its workers."),
+    ("cancel", cancel.cancel, "Cancel contexts that are not final."),
+    ("retry", retry.retry, "Begin failed or cancelled contexts anew."),
+    ("run-now", run_now.run_now, "Let scheduled contexts wait no longer."),
+    ("pause", pausing.pause, "Give a service no more calls."),
+    ("resume", pausing.resume, "End a service's pause."),
+)
+
+for _name, _verb, _summary in VERBS:
+    app.command(_name, short_help=_summary, epilog=EPILOG)(_verb)
+app.add_typer(templates.app, name="templates")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. An error of ours is one line on stderr, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no `…`, say
+    try:
+        app(fill_in_wait(arguments), prog_name="agent")
+    except AgentError as exc:
+        note(explain(exc))
+        return exit_code(exc)
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else INTERRUPTED
+    return 0

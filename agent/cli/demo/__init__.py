@@ -1,0 +1,1 @@
+"""`agent demo`: the main job from start to end, and a look at whether it ended as planned."""

@@ -1,0 +1,189 @@
+"""`agent submit`: one request in, the id of its context out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.cli.arguments import read_object, read_tags, read_time
+from agent.cli.exits import FAILED, FINE, TIMED_OUT
+from agent.cli.opened import Opened, opened
+from agent.cli.options import AsJson
+from agent.cli.output import note, say, say_json
+from agent.errors import RequestInvalid
+
+if TYPE_CHECKING:
+    from agent.models import Document
+
+FIRST_LOOK_SECONDS = 0.05
+LONGEST_LOOK_SECONDS = 1.0
+
+
+def submit(
+    *,
+    template: Annotated[
+        str | None, typer.Option(metavar="ID", help="A stored template.", show_default=False)
+    ] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(metavar="SERVICE", help="A service type, for a --body.", show_default=False),
+    ] = None,
+    body: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help="The service template itself: JSON, @file, or - for stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="The request's data: JSON, @file, or -.", show_default=False
+        ),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="The request's text.", show_default=False)
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="For whom.", show_default=False)
+    ] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=10, metavar="1…10", help="1 goes first; 5 if not said.", show_default=False
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Not before then: 2030-01-31T12:00:00Z, or +15m for in 15 minutes.",
+            show_default=False,
+        ),
+    ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Fail if it has not begun by then.", show_default=False),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="May be repeated.", show_default=False),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="[SECONDS]",
+            min=0,
+            help="Wait until it is final, so long at most; without a number for as long as it "
+            "takes.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Store a request as a context, and print the context's id.
+
+    Name a stored template with --template, or give --service and --body. MongoDB is enough: while
+    Redis is away the bridge finds the context at its next look.
+    """
+    asked: dict[str, Any] = {
+        "template_id": template,
+        "template": _inline(service, body),
+        "data": read_object("--data", data) if data is not None else None,
+        "text": text,
+        "user_id": user,
+        "priority": priority,
+        "tags": read_tags(tag) if tag else None,
+    }
+    if body == data == "-":
+        raise RequestInvalid("--body and --data: only one of them can be read from stdin")
+    with opened() as found:
+        now = found.repository.now()
+        asked["available_at"] = read_time("--at", at, now) if at else None
+        asked["deadline_at"] = read_time("--deadline", deadline, now) if deadline else None
+        given = {name: value for name, value in asked.items() if value is not None}
+        code = _follow(found, _store(found, given), wait, as_json)
+    raise typer.Exit(code)
+
+
+def _inline(service: str | None, body: str | None) -> dict[str, Any] | None:
+    """The template that comes along, if one does.
+
+    Raises:
+        RequestInvalid: one of its two parts is missing.
+    """
+    if service is None and body is None:
+        return None
+    if service is None or body is None:
+        raise RequestInvalid("--service and --body: give both, or a --template")
+    return {"service_type": service, "service_template": read_object("--body", body)}
+
+
+def _store(found: Opened, asked: dict[str, Any]) -> str:
+    from agent.intake.context_manager import ContextManager
+    from agent.intake.request_service import RequestService, read_request
+    from agent.intake.templates import TemplateSource
+
+    settings, repository = found.settings, found.repository
+    registry = settings.registry
+    templates = TemplateSource(repository, settings.templates, registry=registry)
+    for problem in templates.problems:
+        note(f"warning: {problem}")
+    manager = ContextManager(repository, repository.now, registry, settings)
+    context_id = RequestService(manager, templates, registry).submit(
+        read_request(asked), source="cli"
+    )
+    found.ring()
+    return context_id
+
+
+def _follow(found: Opened, context_id: str, wait: float | None, as_json: bool) -> int:
+    """Print what there is to say, and how the command ends."""
+    if not as_json:
+        say(context_id)
+    if wait is None:
+        if as_json:
+            say_json({"_id": context_id})
+        return FINE
+    document = _wait(found, context_id, wait)
+    if as_json:
+        say_json(document)
+    return _outcome(document, context_id, wait, quiet=as_json)
+
+
+def _wait(found: Opened, context_id: str, seconds: float) -> Document:
+    """The context once it is final, or as it is when the time is over."""
+    from agent.models import FINAL
+
+    deadline, pause = time.monotonic() + seconds, FIRST_LOOK_SECONDS
+    while found.repository.find_status(context_id) not in FINAL:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        threading.Event().wait(min(pause, left))
+        pause = min(pause * 1.3, LONGEST_LOOK_SECONDS)
+    return found.repository.find_context(context_id)
+
+
+def _outcome(document: Document, context_id: str, wait: float, *, quiet: bool) -> int:
+    from agent.cli.show import results_of
+    from agent.models import FINAL, Status
+    from agent.words import visible
+
+    status = document.get("status")
+    if status not in FINAL:
+        note(f"{status} after {wait:g} s; see agent show {context_id}")
+        return TIMED_OUT
+    if status != Status.COMPLETED:
+        error = document.get("error") or {}
+        why = f": {error.get('type')}, {error.get('message')}" if error else ""
+        note(f"{status}{why}")
+        return FAILED
+    if not quiet:
+        for line in results_of(document):
+            say(visible(line))
+    return FINE

@@ -1,0 +1,91 @@
+"""Bridges that are killed, stopped, and more than one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent.services import ANALYSIS, GENERATIVE
+from tests.faults.line import Line, LineFactory
+from tests.faults.processes import Running
+from tests.faults.proxy import Proxy
+from tests.waiting import wait_until
+
+LEADER_LEASE_SECONDS = 10
+ENQUEUE = b"\r\nRPUSH\r\n"
+"""Stands in no other command of a bridge."""
+
+
+@pytest.fixture(scope="module")
+def line(new_line: LineFactory) -> Iterator[Line]:
+    """A line with one worker and no bridge."""
+    with new_line() as line:
+        line.start_worker(GENERATIVE, ANALYSIS, threads=16)
+        yield line
+
+
+def leads(line: Line, bridge: Running) -> bool:
+    """Whether it leads, by MongoDB's word."""
+    leader = line.repository.leader()
+    return leader is not None and bridge.owns(int(leader["owner"].split(":")[2]))
+
+
+def test_kill_9_between_claim_and_enqueue_strands_nothing(line: Line) -> None:
+    """The next one enqueues what MongoDB says is queued, as soon as it leads."""
+    with Proxy.before(line.redis_url) as proxy:
+        bridge = line.start_bridge(REDIS_URL=proxy.through(line.redis_url))
+        wait_until(lambda: leads(line, bridge))
+        proxy.stall_at(ENQUEUE)
+        ids = line.submit(GENERATIVE, 12)
+        wait_until(lambda: proxy.stalled)
+        assert line.count(ids, status="queued") == 12
+        assert line.in_broker(GENERATIVE) == 0
+        bridge.kill()
+    other = line.start_bridge()
+    line.wait_until_final(ids, 30)
+    line.assert_sound(ids)
+    assert {document["fence"] for document in line.documents(ids)} == {1}
+    other.terminate()
+    assert other.wait(10) == 0
+
+
+def test_one_of_two_works_and_the_other_takes_over_within_the_lease(line: Line) -> None:
+    """Every context is carried out once, also those that came while nobody led."""
+    first = line.start_bridge()
+    wait_until(lambda: leads(line, first))
+    second = line.start_bridge()
+    ids = line.submit(GENERATIVE, 60) + line.submit(ANALYSIS, 60)
+    line.wait_until_final(ids, 60)
+    assert leads(line, first)
+    assert not second.logged("lead.begun")
+    first.kill()
+    killed_at = time.monotonic()
+    more = line.submit(GENERATIVE, 20)
+    wait_until(lambda: leads(line, second), 2 * LEADER_LEASE_SECONDS)
+    assert time.monotonic() - killed_at < LEADER_LEASE_SECONDS + 1
+    line.wait_until_final(more, 30)
+    line.assert_sound([*ids, *more])
+    assert {document["attempt"] for document in line.documents([*ids, *more])} == {1}
+    second.terminate()
+    assert second.wait(10) == 0
+
+
+def test_a_leader_stopped_past_its_lease_stands_by_when_it_goes_on(line: Line) -> None:
+    """It knows by its own clock that it may not work any more, whatever it was about to do."""
+    stopped = line.start_bridge()
+    wait_until(lambda: leads(line, stopped))
+    other = line.start_bridge()
+    before = line.submit(GENERATIVE, 30)
+    stopped.freeze()
+    wait_until(lambda: leads(line, other), 3 * LEADER_LEASE_SECONDS)
+    stopped.thaw()
+    after = line.submit(GENERATIVE, 30)
+    ids = [*before, *after]
+    line.wait_until_final(ids, 60)
+    wait_until(lambda: stopped.logged("lead.lost"))
+    assert leads(line, other)
+    line.assert_sound(ids)
+    assert {document["attempt"] for document in line.documents(ids)} == {1}
+    assert len(stopped.logged("lead.begun")) == 1

@@ -1,0 +1,35 @@
+"""Exit codes, which scripts rely on."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent import errors
+from agent.cli.exits import exit_code, explain
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (errors.ConfigurationError("x"), 78),
+        (errors.StoreUnavailable("x"), 69),
+        (errors.BrokerUnavailable("x"), 69),
+        (errors.MissingServer("x"), 69),
+        (errors.EmbeddedServerFailed("x"), 69),
+        (errors.RequestInvalid("x"), 2),
+        (errors.UnknownServiceType("x"), 2),
+        (errors.TemplateNotFound("x"), 2),
+        (errors.ContextNotFound("x"), 1),
+        (errors.IllegalTransition("x"), 1),
+        (errors.NotStorable("x"), 1),
+    ],
+)
+def test_each_error_has_its_exit_code(error: errors.AgentError, expected: int) -> None:
+    """Wrong settings, servers that are away, bad requests and failures can be told apart."""
+    assert exit_code(error) == expected
+
+
+def test_an_error_names_the_server_and_no_password() -> None:
+    """What the driver says of a URI is told without what it holds."""
+    told = explain(errors.StoreUnavailable("mongodb://root:hush@db:27017 did not answer"))
+    assert told == "MongoDB: mongodb://***@db:27017 did not answer"
