@@ -59,6 +59,12 @@ UNFINISHED = frozenset(
 UNSUCCESSFUL = frozenset({"failed", "error", "cancelled", "canceled"})
 
 
+SERVICE_AT_FAULT = frozenset(
+    {"ServiceFailed", "ServiceUnavailable", "OutcomeUnknown", "UnreadableReply"}
+)
+"""Errors that are the service's own fault, by which the breaker counts."""
+
+
 class Kind(StrEnum):
     """How an attempt ended."""
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +18,7 @@ from rich.console import Console
 from agent.embedded import Supervisor
 from agent.errors import AgentError
 from benchmarks import report
-from benchmarks.bench import Bench, BenchmarkFailed
+from benchmarks.bench import Bench
 from benchmarks.servers import running_servers
 
 PLAIN_WIDTH = 160
@@ -64,21 +65,36 @@ def main(
                 with running_servers(folder / "servers", supervisor, durable=durable) as servers:
                     about = {"machine": report.machine(), "servers": servers.described()}
                     bench = Bench(servers, supervisor, folder, _sayer(progress), quick)
-                    parts = [measure(bench) for measure in _chosen(only)]
+                    parts = [_measured(name, measure, bench) for name, measure in _chosen(only)]
             finally:
                 supervisor.stop_all()
                 if keep_logs:
                     shutil.copytree(folder, keep_logs, dirs_exist_ok=True, ignore=_all_but_logs)
-    except (AgentError, BenchmarkFailed) as exc:
+    except AgentError as exc:
         progress.print(f"[red]{exc}[/red]")
         raise typer.Exit(1) from exc
     report.print_table(console, about, parts)
     if json_file:
         options = {"quick": quick, "durable": durable, "only": [str(name) for name in only or ()]}
         report.write_json(json_file, report.as_json({**about, "options": options}, parts))
+    if any("failed" in part.data for part in parts):
+        raise typer.Exit(1)
 
 
-def _chosen(only: list[Only] | None) -> list[Callable[[Bench], report.Part]]:
+Measure = Callable[[Bench], report.Part]
+
+
+def _measured(name: str, measure: Measure, bench: Bench) -> report.Part:
+    """What a measurement found, or why it found nothing: the others go on."""
+    try:
+        return measure(bench)
+    except Exception as exc:  # of any of the libraries that are measured
+        bench.say("".join(traceback.format_exception(exc)))
+        why = f"failed: {type(exc).__name__}: {exc}".partition("\n")[0]
+        return report.Part(name, [report.Row(name, None, detail=why)], {"failed": why})
+
+
+def _chosen(only: list[Only] | None) -> list[tuple[str, Measure]]:
     from benchmarks import claim, idle, in_flight, pickup, throughput
 
     every = {
@@ -88,7 +104,7 @@ def _chosen(only: list[Only] | None) -> list[Callable[[Bench], report.Part]]:
         Only.IDLE: idle.measure,
         Only.CLAIM: claim.measure,
     }
-    return [measure for name, measure in every.items() if not only or name in only]
+    return [(str(name), measure) for name, measure in every.items() if not only or name in only]
 
 
 def _sayer(console: Console) -> Callable[[str], None]:

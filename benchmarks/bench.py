@@ -17,6 +17,7 @@ import httpx
 import redis
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from agent.embedded import Handle, Process, Supervisor
 from agent.embedded.ports import HOST, accepts, free_port
@@ -137,9 +138,18 @@ class Bench:
             try:
                 yield Room(settings, client, database, broker, clock)
             finally:
-                client.drop_database(database.name)
-                for key in broker.scan_iter(f"{name}*", count=1000):
-                    broker.unlink(key)
+                self._clear(client, database.name, broker, name)
+
+    def _clear(
+        self, client: MongoClient[Document], database: str, broker: redis.Redis, namespace: str
+    ) -> None:
+        """Leave nothing behind; what fails does not hide why the measurement ended."""
+        try:
+            client.drop_database(database)
+            for key in broker.scan_iter(f"{namespace}*", count=1000):
+                broker.unlink(key)
+        except (PyMongoError, redis.RedisError) as exc:
+            self.say(f"left behind: database {database}, keys {namespace}* ({exc})")
 
     def start(self, name: str, command: tuple[str, ...], env: Mapping[str, str]) -> Handle:
         """Start a process of this project."""

@@ -24,6 +24,16 @@ def cpu_seconds(*pids: int) -> float | None:
     return sum(_cpu(pid) for pid in pids)
 
 
+def busy_seconds() -> float | None:
+    """What all processes of this machine have used, and what a host took from it."""
+    try:
+        fields = (PROC / "stat").read_text().partition("\n")[0].split()[1:9]
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, irq, soft_irq, stolen = map(int, fields)
+    return (user + nice + system + irq + soft_irq + stolen) / TICKS
+
+
 def peak_megabytes(pid: int) -> float | None:
     """The most memory that a process held at once (its resident set)."""
     try:

@@ -15,11 +15,12 @@ from agent.models import Status
 from benchmarks.bench import Bench, BenchmarkFailed, Room, Service
 from benchmarks.contenders import Contender
 from benchmarks.contexts import SERVICE_TYPE, insert, new_documents
-from benchmarks.processes import cpu_seconds, family
+from benchmarks.processes import busy_seconds, cpu_seconds, family
 
 LOOK_SECONDS = 0.2
 STUCK_SECONDS = 60.0
 """Without one more call or completion in this time, it has come to a stand."""
+OTHERS = "others"
 LEAST_LEFT = 0.5
 """Of all contexts, when the clock starts."""
 
@@ -95,7 +96,8 @@ class Stage:
             time.sleep(LOOK_SECONDS)
 
     def cpu(self) -> dict[str, float]:
-        """The CPU seconds used up to now, by kind of process; `producer` is this one."""
+        """The CPU seconds used up to now, by kind of process; `producer` is this one, `others` is
+        whatever else the machine does."""
         processes: list[tuple[str, int | None]] = [
             (handle.process.name, handle.pid) for handle in (*self.handles, self.service.handle)
         ]
@@ -103,7 +105,9 @@ class Stage:
         for name, pid in (*processes, *self.bench.servers.pids.items()):
             kind = name.rstrip("-0123456789")
             used[kind] = (used.get(kind) or 0.0) + (cpu_seconds(*family(pid)) or 0.0 if pid else 0)
-        return {name: seconds for name, seconds in used.items() if seconds is not None}
+        known = {name: seconds for name, seconds in used.items() if seconds is not None}
+        busy = busy_seconds()
+        return known | ({} if busy is None else {OTHERS: busy - sum(known.values())})
 
     def _completions(self, count: int) -> list[datetime]:
         """When each was completed, by the database's clock.

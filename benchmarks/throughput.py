@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.bench import Bench, Size
 from benchmarks.contenders import BareLoop, CeleryWorkers, Contender, Line, Poller
 from benchmarks.report import Part, Row, at_least
-from benchmarks.stage import milliseconds_each, staged
+from benchmarks.stage import OTHERS, milliseconds_each, staged
 
 CONTEXTS = Size(4000, quick=1000, slow=400)
 WARM_UP = Size(500, quick=500, slow=100)
@@ -82,9 +82,15 @@ def _part(turns: list[dict[str, Turn]], count: int) -> Part:
 
 
 def _detail(turns: Sequence[Turn]) -> str:
+    """The range, what each context cost, and how busy the machine was with something else."""
     used = {name: median(turn.cpu_ms[name] for turn in turns) for name in turns[0].cpu_ms}
+    used.pop(OTHERS, None)
     costs = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in used.items())
-    return f"{_range([turn.per_second for turn in turns], '.0f')}; CPU ms each: {costs}"
+    others = median(turn.cpu_ms.get(OTHERS, 0.0) * turn.per_second / 1000 for turn in turns)
+    return (
+        f"{_range([turn.per_second for turn in turns], '.0f')};"
+        f" CPU ms each: {sum(used.values()):.2f} ({costs}); cores busy with others: {others:.1f}"
+    )
 
 
 def _range(values: Sequence[float], how: str) -> str:

@@ -160,11 +160,10 @@ class Bridge:
 
     def _begin(self, took_over: bool) -> None:
         self._rescue.hold_off()
-        if took_over:
-            try:
-                self._recovery.enqueue_again()
-            except AgentError as exc:
-                log.warning("broker.not_enqueued_again", error=str(exc))
+        try:
+            self._recovery.begin(took_over)
+        except AgentError as exc:
+            log.warning("broker.in_doubt", error=str(exc))
         self._bell.ring(Ring.TICK)
 
     def _flush(self) -> None:

@@ -17,10 +17,13 @@ from agent.services import ServiceType
 from agent.settings import Settings
 from agent.store.claims import InFlight
 from bridge.enqueue import enqueue
-from bridge.room import capacities
+from bridge.room import AHEAD_SECONDS, Pace, capacities
 
 PRESENCE_SECONDS = 0.5
 """How old the list of living workers may be."""
+CHASE_SECONDS = AHEAD_SECONDS * 0.4
+"""When to look again while more is pending than there was room for: before half of what waits in
+the broker is gone."""
 BLIND_SECONDS = 60.0
 """While no worker of a service shows itself, one context in so long is enqueued all the same: the
 view may be wrong."""
@@ -47,19 +50,24 @@ class Admit:
         self._workers_at = float("-inf")
         self.in_doubt = False
         """Whether something was claimed that the broker may not have."""
+        self._paces = {service.name: Pace() for service in services}
         self._blind_at = dict.fromkeys((service.name for service in services), float("-inf"))
 
-    def run(self) -> bool:
-        """One round; whether there may be more to claim at once.
+    def run(self) -> float | None:
+        """One round; in how many seconds there may be more to claim, None if nothing points to it.
 
         Raises:
             StoreUnavailable, BrokerUnavailable: nothing is undone; leases run out.
         """
-        more = False
-        for service, claims, full in self._admission.admit(self._capacities):
-            self.enqueue(service, claims)
-            more = more or full
-        return more
+        again: float | None = None
+        for admitted in self._admission.admit(self._capacities):
+            self.enqueue(admitted.service, admitted.claims)
+            self._paces[admitted.service.name].note(len(admitted.claims))
+            if admitted.more_room:
+                again = 0.0
+            elif admitted.more_pending:
+                again = CHASE_SECONDS if again is None else again
+        return again
 
     def enqueue(self, service: ServiceType, claims: Sequence[Claim]) -> None:
         """Put claims into the queue of their service.
@@ -86,7 +94,8 @@ class Admit:
             [service.queue for service in self._services],
             [worker.broker_id for worker in self._workers if worker.broker_id],
         )
-        found = capacities(self._services, in_flight, self._workers, held)
+        rates = {name: pace.rate for name, pace in self._paces.items()}
+        found = capacities(self._services, in_flight, self._workers, held, rates)
         return {name: self._blindly(name, room, now) for name, room in found.items()}
 
     def _blindly(self, name: str, room: int | None, now: float) -> int | None:

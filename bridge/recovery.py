@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import redis
 
+from agent.errors import AgentError
 from agent.logs import get_logger
 from agent.models import Claim
 from agent.projections.broker_view import take_back
@@ -55,6 +56,18 @@ class Recovery:
         self._look_at_epoch()
         self._take_back_messages()
 
+    def begin(self, took_over: bool) -> None:
+        """Before the first admission: what the last leader left queued, or what Redis lost.
+
+        Args:
+            took_over: the last leader fell silent, perhaps between a claim and its enqueuing.
+
+        Raises:
+            StoreUnavailable, BrokerUnavailable: the next look finds it again.
+        """
+        self._admit.in_doubt = self._admit.in_doubt or took_over
+        self._look_at_epoch()
+
     def enqueue_again(self) -> int:
         """Enqueue every context that is queued; how many.
 
@@ -77,9 +90,12 @@ class Recovery:
         with translate_redis_errors():
             if self._client.exists(self._epoch) and not self._admit.in_doubt:
                 return
-        log.warning("broker.in_doubt", advice="enqueuing again what was queued")
         self._admit.in_doubt = False
-        self.enqueue_again()
+        try:
+            self.enqueue_again()
+        except AgentError:
+            self._admit.in_doubt = True
+            raise
         with translate_redis_errors():
             self._client.set(self._epoch, "1")
 

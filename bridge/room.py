@@ -1,11 +1,13 @@
 """How much the living workers can take now: their threads and a little ahead, less what they hold.
 
-Pure. A hint from Redis, so it only ever slows down: what decides is claimed in MongoDB.
+A hint from Redis, so it only ever slows down: what decides is claimed in MongoDB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from agent.admission.admission import owned
 from agent.models import Status
@@ -14,11 +16,36 @@ from agent.services import ServiceType
 from agent.store.claims import InFlight
 
 LEAST_AHEAD = 4
+AHEAD_SECONDS = 0.25
+"""How much may wait in the broker behind busy threads: what they get through in this time.
+
+So no thread waits for work while the bridge makes its round, one claim takes many, and with calls
+of seconds next to nothing waits where priority no longer counts.
+"""
+PACE_SECONDS = 0.5
 
 
-def ahead(threads: int) -> int:
-    """How many messages wait in the broker behind busy threads, so that none waits for work."""
-    return max(LEAST_AHEAD, threads // 2)
+class Pace:
+    """How many contexts a second were enqueued lately, as a mean that fades in half a second."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._rate = 0.0
+        self._at = monotonic()
+
+    @property
+    def rate(self) -> float:
+        """Contexts a second."""
+        return self._rate * math.exp((self._at - self._monotonic()) / PACE_SECONDS)
+
+    def note(self, count: int) -> None:
+        """So many more were enqueued."""
+        self._rate, self._at = self.rate + count / PACE_SECONDS, self._monotonic()
+
+
+def ahead(threads: int, rate: float) -> int:
+    """How many messages wait in the broker behind busy threads, at this pace."""
+    return min(max(LEAST_AHEAD, math.ceil(rate * AHEAD_SECONDS)), max(LEAST_AHEAD, 4 * threads))
 
 
 def capacities(
@@ -26,6 +53,7 @@ def capacities(
     in_flight: Sequence[InFlight],
     workers: Sequence[WorkerView],
     held: Mapping[str, tuple[int, int]],
+    rates: Mapping[str, float],
 ) -> dict[str, int | None]:
     """How many contexts of each service type may be enqueued now; None: no worker is alive.
 
@@ -34,6 +62,7 @@ def capacities(
 
     Args:
         held: of each queue, messages that wait and messages that living workers have fetched.
+        rates: contexts of each service type that were enqueued a second.
     """
     threads = threads_by_service(workers)
     living = {worker.worker_id for worker in workers}
@@ -48,5 +77,8 @@ def capacities(
         ready, fetched = held.get(service.queue, (0, 0))
         waiting = min(queued, ready + max(0, fetched - running))
         total = threads[service.name]
-        capacity[service.name] = max(0, total + ahead(total) - running - waiting)
+        behind = ahead(total, rates.get(service.name, 0.0))
+        free = total + behind - running - waiting
+        # half of it at a time, so that a claim takes many
+        capacity[service.name] = free if free >= behind / 2 else 0
     return capacity

@@ -48,7 +48,7 @@ class Rounds:
         self._adopt = adopt
         self._leads = leads
         self._on_outage = on_outage
-        self._next_due: datetime | None = None
+        self._due_at = self._again_at = float("inf")
         self._stopping = threading.Event()
         self._away = False
         self._thread = threading.Thread(target=self._live, name="rounds")
@@ -69,46 +69,47 @@ class Rounds:
             if self._stopping.is_set():
                 return
             if not self._leads():
-                self._next_due = None
+                self._due_at = float("inf")
                 continue
             began = time.monotonic()
-            self._run(rings or Ring.TICK)  # without a ring, something is due
+            self._run(rings or self._due())
             self._stopping.wait(max(0.0, began + GATHER_SECONDS - time.monotonic()))
 
     def _run(self, rings: Ring) -> None:
+        self._again_at = float("inf")
         try:
-            more = self.run(rings)
+            again = self.run(rings)
         except AgentError as exc:
             if not self._away:  # once an outage, not once a round
                 log.warning("round.failed", error=str(exc), error_type=type(exc).__name__)
             self._away = True
-            self._next_due = None
+            self._due_at = float("inf")
             if isinstance(exc, StoreUnavailable):
                 self._on_outage()
         except Exception:
             log.exception("round.broken")
-            self._next_due = None
+            self._due_at = float("inf")
         else:
             if self._away:
                 log.info("round.well_again")
             self._away = False
-            if more:
-                self._bell.ring(Ring.ROOM)
+            if again is not None:
+                self._again_at = time.monotonic() + again
 
-    def run(self, rings: Ring) -> bool:
-        """One round; whether there may be more to do at once.
+    def run(self, rings: Ring) -> float | None:
+        """One round; in how many seconds there may be more to admit, None if nothing points to it.
 
         Raises:
             StoreUnavailable, BrokerUnavailable: the next round finds what this one left.
         """
         if Ring.TICK in rings:
             seen = self._look()
-            self._next_due = seen.next_due
+            self._note_due(seen.next_due)
             due = seen.next_due is not None and seen.next_due <= self._repository.now()
             if not seen.pending and not due:
-                return False
+                return None
             rings |= Ring.FOREIGN
-            self._next_due = promote(self._repository)
+            self._note_due(promote(self._repository))
         if Ring.FOREIGN in rings:
             self._adopt.run()
         return self._admit.run()
@@ -120,8 +121,17 @@ class Rounds:
             self._on_outage()
         return seen
 
+    def _due(self) -> Ring:
+        """What to look at when the time has come and nobody rang."""
+        return Ring.TICK if time.monotonic() >= self._due_at else Ring.ROOM
+
+    def _note_due(self, next_due: datetime | None) -> None:
+        """When to promote next, by this process's clock."""
+        self._due_at = float("inf")
+        if next_due is not None:
+            left = (next_due - self._repository.now()).total_seconds()
+            self._due_at = time.monotonic() + max(0.0, left)
+
     def _seconds_until_due(self) -> float:
-        if self._next_due is None:
-            return LONGEST_WAIT_SECONDS
-        left = (self._next_due - self._repository.now()).total_seconds()
+        left = min(self._due_at, self._again_at) - time.monotonic()
         return min(max(left, 0.0), LONGEST_WAIT_SECONDS)

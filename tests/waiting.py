@@ -27,6 +27,12 @@ def wait_until(predicate: Callable[[], T], timeout: float = 10.0, interval: floa
         time.sleep(interval)
 
 
+def wait_until_past(moment: float) -> None:
+    """Wait until the monotonic clock is past a moment: what lasts some time, such as an outage."""
+    while (left := moment - time.monotonic()) > 0:
+        time.sleep(left)
+
+
 def _what(predicate: Callable[[], object]) -> str:
     code = getattr(predicate, "__code__", None)
     where = f" at {code.co_filename}:{code.co_firstlineno}" if code else ""

@@ -69,9 +69,11 @@ class Boot(Middleware):
         except ConfigurationError as exc:
             refuse(exc)
         broker.hold()
-        threading.Thread(target=self._open, args=(broker,), name="open", daemon=True).start()
+        threading.Thread(
+            target=self._open, args=(broker, services), name="open", daemon=True
+        ).start()
 
-    def _open(self, broker: AgentBroker) -> None:
+    def _open(self, broker: AgentBroker, services: list[str]) -> None:
         while not broker.draining:
             try:
                 self._carrier().open()
@@ -84,6 +86,7 @@ class Boot(Middleware):
                 threading.Event().wait(RETRY_SECONDS)
             else:
                 broker.release()
+                log.info("worker.started", service_types=services)
                 return
 
     def _once(

@@ -55,6 +55,26 @@ class Service:
         return cls(service, Limits(found.max_in_flight, found.max_remote, batch), found.queue_lease)
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What one round claimed for a service type, and how much it could have taken."""
+
+    service: ServiceType
+    claims: list[Claim]
+    room: Room
+    batch: int
+
+    @property
+    def more_pending(self) -> bool:
+        """Whether more are likely to be pending: there were as many as there was room for."""
+        return len(self.claims) >= min(self.room.calls, self.room.polls)
+
+    @property
+    def more_room(self) -> bool:
+        """Whether there may be more room: a claim takes one batch at most."""
+        return len(self.claims) >= self.batch
+
+
 class Admission:
     """Claims for some service types. One at a time uses it.
 
@@ -84,11 +104,8 @@ class Admission:
         self.rooms: dict[str, Room] = {}
         """What the last round found for each service."""
 
-    def admit(self, capacity: Capacity) -> Iterator[tuple[ServiceType, list[Claim], bool]]:
+    def admit(self, capacity: Capacity) -> Iterator[Admitted]:
         """One round: claims, service by service, as soon as each is made.
-
-        Yields:
-            The service type, its claims, and whether there may be more room than they fill.
 
         Raises:
             StoreUnavailable, BrokerUnavailable: what was claimed comes back by its lease.
@@ -103,7 +120,7 @@ class Admission:
             claims, room = self._admit_one(service, states.get(name, ServiceState()), load)
             self.rooms[name] = room
             if claims:
-                yield service.type, claims, len(claims) >= service.limits.batch
+                yield Admitted(service.type, claims, room, service.limits.batch)
 
     def _admit_one(
         self, service: Service, state: ServiceState, load: Load

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from agent.models import FINAL, Document, Status
+from agent.outcomes import SERVICE_AT_FAULT
 from agent.projections.signals import WINDOW_SECONDS, Window
 from agent.store.services import Pause
 
@@ -171,6 +172,7 @@ def _read_attempt(last: Document) -> Verdict:
         return Verdict.GOOD
     if outcome == "failed":
         return Verdict.GOOD if last.get("definite", False) else Verdict.BAD
-    if outcome in ("retry", "lost"):
-        return Verdict.BAD
-    return Verdict.NOTHING
+    at_fault = (last.get("error") or {}).get("type") in SERVICE_AT_FAULT
+    return (
+        Verdict.BAD if outcome == "lost" or (outcome == "retry" and at_fault) else Verdict.NOTHING
+    )

@@ -23,7 +23,7 @@ from agent.cli import (
 )
 from agent.cli.arguments import fill_in_wait
 from agent.cli.demo import command as demo
-from agent.cli.exits import EPILOG, INTERRUPTED, exit_code, explain
+from agent.cli.exits import EPILOG, FAILED, FINE, exit_code, explain
 from agent.cli.output import note
 from agent.errors import AgentError
 
@@ -69,5 +69,5 @@ def run(arguments: Sequence[str]) -> int:
         note(explain(exc))
         return exit_code(exc)
     except SystemExit as exc:
-        return exc.code if isinstance(exc.code, int) else INTERRUPTED
-    return 0
+        return exc.code if isinstance(exc.code, int) else FINE if exc.code is None else FAILED
+    return FINE

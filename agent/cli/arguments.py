@@ -88,20 +88,26 @@ def read_object(option: str, word: str) -> dict[str, Any]:
 
 
 def _text_of(option: str, word: str) -> str:
-    try:
-        if word == "-":
-            return sys.stdin.buffer.read(MAX_FILE_BYTES + 1).decode("utf-8-sig")
-        if not word.startswith("@"):
-            return word
-        with Path(word[1:]).open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as exc:
-        raise RequestInvalid(f"{option}: {word[1:]!r} cannot be read ({exc.strerror})") from exc
-    except UnicodeDecodeError as exc:
-        raise RequestInvalid(f"{option}: is not UTF-8") from exc
+    if word != "-" and not word.startswith("@"):
+        return word
+    content = _read(option, word)
     if len(content) > MAX_FILE_BYTES:
         raise RequestInvalid(f"{option}: is larger than {MAX_FILE_BYTES // 2**20} MB")
-    return content.decode("utf-8-sig")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise RequestInvalid(f"{option}: is not UTF-8") from exc
+
+
+def _read(option: str, word: str) -> bytes:
+    if word == "-":
+        return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+    try:
+        with Path(word[1:]).open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise RequestInvalid(f"{option}: {word[1:]!r} cannot be read ({reason})") from exc
 
 
 def _refuse_constant(name: str) -> NoReturn:

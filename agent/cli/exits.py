@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from agent.errors import (
     AgentError,
@@ -25,6 +26,9 @@ INTERRUPTED = 130
 EPILOG = """Exit codes: 0 fine; 1 what was asked for failed; 2 usage, or a bad request; 3 not final
 within the time of --wait; 69 a server is unavailable; 78 a setting is wrong."""
 
+_NOISE = re.compile(r" \(configured timeouts: [^)]*\)")
+"""What the driver adds, and no reader needs."""
+
 _CODES: tuple[tuple[type[AgentError], int], ...] = (
     (ConfigurationError, WRONG_SETTING),
     (StoreUnavailable, UNAVAILABLE),
@@ -45,4 +49,4 @@ def explain(error: AgentError) -> str:
     from agent.logs import mask_secrets
 
     prefix = "MongoDB: " if isinstance(error, StoreUnavailable) else ""
-    return mask_secrets(f"{prefix}{error}")
+    return mask_secrets(f"{prefix}{_NOISE.sub('', str(error))}")

@@ -116,13 +116,13 @@ def for_each(words: list[str], act: Callable[[str], None]) -> bool:
     itself."""
     from agent.cli.exits import explain
     from agent.cli.output import note
-    from agent.errors import IllegalTransition, RequestInvalid
+    from agent.errors import IllegalTransition, NotStorable, RequestInvalid
 
     fine = True
     for word in words:
         try:
             act(word)
-        except (ContextNotFound, IllegalTransition, RequestInvalid) as exc:
+        except (ContextNotFound, IllegalTransition, NotStorable, RequestInvalid) as exc:
             note(explain(exc))
             fine = False
     return fine

@@ -13,7 +13,7 @@ from agent.cli.exits import explain
 from agent.cli.opened import Opened, opened
 from agent.cli.options import AsJson
 from agent.cli.output import note, say, say_json
-from agent.errors import AgentError, BrokerUnavailable, StoreUnavailable
+from agent.errors import BrokerUnavailable, StoreUnavailable
 
 RETRY_SECONDS = 0.5
 
@@ -25,7 +25,7 @@ def setup(
     wait: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", min=0, help="How long a server that is away is waited for."
+            metavar="SECONDS", min=0, help="How long each server that is away is waited for."
         ),
     ] = 60.0,
     as_json: AsJson = False,
@@ -49,12 +49,11 @@ def prepare(found: Opened, wait: float) -> tuple[list[str], list[str]]:
     """Create the indexes and look at both servers; the indexes, and what there is to warn of.
 
     Raises:
-        StoreUnavailable, BrokerUnavailable: a server did not answer within so many seconds.
+        StoreUnavailable, BrokerUnavailable: one did not answer within so many seconds.
     """
-    deadline = time.monotonic() + wait
-    indexes = _patiently("MongoDB", deadline, found.repository.create_indexes)
-    warnings = _patiently("MongoDB", deadline, found.repository.warnings)
-    return indexes, [*warnings, *_patiently("Redis", deadline, lambda: _check_redis(found))]
+    indexes = _patiently("MongoDB", wait, found.repository.create_indexes)
+    warnings = _patiently("MongoDB", wait, found.repository.warnings)
+    return indexes, [*warnings, *_patiently("Redis", wait, lambda: _check_redis(found))]
 
 
 def _check_redis(found: Opened) -> list[str]:
@@ -63,25 +62,22 @@ def _check_redis(found: Opened) -> list[str]:
     return check_redis(found.client)
 
 
-def _patiently(server: str, deadline: float, ask: Callable[[], _Answer]) -> _Answer:
-    """The answer of a server, waited for until then.
+def _patiently(server: str, seconds: float, ask: Callable[[], _Answer]) -> _Answer:
+    """The answer of a server, waited for so long once it has failed to give one.
 
     Raises:
         StoreUnavailable, BrokerUnavailable: it did not answer in time.
     """
-    said = False
+    deadline: float | None = None
     while True:
         try:
             return ask()
         except (StoreUnavailable, BrokerUnavailable) as exc:
+            if deadline is None:
+                deadline = time.monotonic() + seconds
+                if seconds:
+                    note(f"waiting for {server}, up to {seconds:g} s more ({explain(exc)})")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise
-            if not said:
-                note(_waiting(server, left, exc))
-                said = True
             threading.Event().wait(min(RETRY_SECONDS, left))
-
-
-def _waiting(server: str, left: float, exc: AgentError) -> str:
-    return f"waiting for {server}, up to {left:.0f} s more ({explain(exc)})"

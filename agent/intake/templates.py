@@ -137,7 +137,8 @@ class TemplateSource:
         folder = Path(path)
         if not folder.is_dir():
             raise ConfigurationError(
-                f"AGENT_TEMPLATES: there is no folder {str(path)!r}; create it, or unset it"
+                f"there is no folder of templates {str(path)!r}: create it, or take it out of "
+                "AGENT_TEMPLATES"
             )
         added: list[Template] = []
         for file in sorted(folder.glob("*.json")):

@@ -37,6 +37,10 @@ class Hold(NamedTuple):
     token: str
 
 
+A_FENCE = {"$gte": 0, "$type": ["int", "long"]}
+"""What a claim raises by one: a whole number, as messages carry it."""
+
+
 def guard(change: Change) -> Document:
     """The filter on `status` that the table asks for."""
     sources = sorted(map(str, TRANSITIONS[change].sources))
@@ -67,7 +71,7 @@ def claim(
     """The bridge takes candidates: fence + 1, a lease for the wait in the queue."""
     return Write(
         {"_id": {"$in": ids}, **guard(Change.CLAIM), "available_at": {"$lte": now},
-         "fence": {"$gte": 0}, "remote.accepted_at": {"$exists": polls}},
+         "fence": A_FENCE, "remote.accepted_at": {"$exists": polls}},
         {"$set": _set(Change.CLAIM, now, wait_reason=None, lease={
             "owner": owner, "claim_id": claim_id, "token": None, "expires_at": now + lease}),
          "$inc": {"fence": 1}},
@@ -286,7 +290,7 @@ def retry(now: datetime, document: Document, *, fresh_key: bool) -> Write:
     )  # fmt: skip
 
 
-NOT_ADOPTED = {"fence": {"$not": {"$gte": 0}}}
+NOT_ADOPTED = {"fence": {"$not": A_FENCE}}
 """No fence that a claim could raise: exactly what a claim leaves alone."""
 
 

@@ -209,11 +209,6 @@ class Claims(Store):
         rows = self._aggregate(pipeline, hint="accepted")
         return {str(row["_id"]): row["count"] for row in rows}
 
-    def pending_ids(self, service_type: str, limit: int) -> list[Any]:
-        """The ids of some pending contexts; which ones is open."""
-        filter = {"service_type": service_type, "status": str(Status.PENDING)}
-        return ids_of(self._find(filter, {"_id": 1}, limit=limit))
-
 
 def _sort_out(
     documents: Sequence[Document], now: datetime, calls: int, polls: int, avoid: Any
@@ -229,7 +224,8 @@ def _sort_out(
 def _may_be_claimed(document: Document, now: datetime) -> bool:
     """Adopted, and due: the write says it again."""
     fence, available_at = document.get("fence"), document.get("available_at")
-    return isinstance(fence, int) and isinstance(available_at, datetime) and available_at <= now
+    is_adopted = isinstance(fence, int) and not isinstance(fence, bool) and fence >= 0
+    return is_adopted and isinstance(available_at, datetime) and available_at <= now
 
 
 def _is_poll(document: Document) -> bool:

@@ -197,5 +197,7 @@ def check_storable(value: Document) -> None:
 
 
 def _plain(exc: Any) -> str:
-    text = str(exc).partition(", Timeout:")[0].partition(", full error")[0]
+    text = str(exc)
+    for rest in (", Timeout:", ", full error", " (configured timeouts"):
+        text = text.partition(rest)[0]
     return text[:300]

@@ -90,6 +90,7 @@ QUERIES = (
     Query("list by both", "newest", (), ("created_at",), beside=("service_type", "status")),
     Query("newest template", "template_versions", ("id",), beside=("stored_at",)),
     Query("template version", "template_versions", ("id", "version"), beside=("stored_at",)),
+    Query("store template", "template_versions", ("id", "version")),
 )  # fmt: skip
 
 

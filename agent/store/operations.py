@@ -49,8 +49,7 @@ class Operations(Store):
         found = self._find_one({"_id": context_id}, {"status": 1})
         if found is None:
             raise ContextNotFound(f"no context {context_id!r}")
-        status = found.get("status")
-        return Status(status) if status in frozenset(map(str, Status)) else None
+        return _known(found.get("status"))
 
     def list_contexts(
         self,
@@ -148,7 +147,7 @@ class Operations(Store):
         """
         for _ in range(TRIES):
             document = self.find_context(context_id)
-            if document.get("status") not in TRANSITIONS[Change.RETRY].sources:
+            if _known(document.get("status")) not in TRANSITIONS[Change.RETRY].sources:
                 raise IllegalTransition(
                     f"{context_id!r} is {document.get('status')}: only what failed or was "
                     "cancelled is tried again"
@@ -157,6 +156,12 @@ class Operations(Store):
             if self._write(changes.retry(self.now(), document, fresh_key=fresh)):
                 return self.find_context(context_id)
         raise IllegalTransition(f"{context_id!r} changes all the time; try again")
+
+
+def _known(status: Any) -> Status | None:
+    """The status, if it is one: another program may have written anything there."""
+    known = isinstance(status, str) and status in frozenset(map(str, Status))
+    return Status(status) if known else None
 
 
 def was_definite(document: Document) -> bool:

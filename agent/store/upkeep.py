@@ -140,7 +140,7 @@ class Upkeep(Store):
 
     def foreign_fences(self, limit: int = 100) -> list[Any]:
         """The ids of pending documents whose fence is no number that a claim could raise."""
-        filter: Document = {"status": str(Status.PENDING), "fence": {"$not": {"$gte": 0}}}
+        filter: Document = {"status": str(Status.PENDING), **changes.NOT_ADOPTED}
         return ids_of(self._find(filter, {"_id": 1}, limit=limit))
 
     def adopt(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pymongo.read_concern import ReadConcern
+
 from agent.errors import StoreError
 from agent.models import Document
 from agent.store.base import Store
@@ -26,6 +28,8 @@ class Watch(Store):
         Returns:
             False if the server has no change streams, so that asking again makes no sense.
         """
+        # a change stream tells what a majority has, and refuses the read concern of the rest
+        contexts = self.contexts.with_options(read_concern=ReadConcern("majority"))
         only_inserts: list[Document] = [
             {"$match": {"operationType": "insert"}},
             {"$project": {"fullDocument.fence": 1}},
@@ -33,7 +37,7 @@ class Watch(Store):
         try:
             with (
                 translated(),
-                self.contexts.watch(only_inserts, max_await_time_ms=AWAIT_MS) as stream,
+                contexts.watch(only_inserts, max_await_time_ms=AWAIT_MS) as stream,
             ):
                 on_insert(True)  # what came while nobody watched
                 while stream.alive and not ends():

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 GRACE = timedelta(seconds=20)
 """For calls to end once it is told to stop, as for the actors."""
 
+END_SECONDS = 5.0
+"""For threads to end that have nothing to do any more."""
+
 log = get_logger()
 
 
@@ -106,6 +109,7 @@ class Alone:
                 if not more:
                     self._wait(began + self._poll_seconds)
             self._carrier.drain(GRACE)
+            self._wait_for_threads()
         # a call that hangs beyond the grace has been settled; its thread is not waited for
         self._pool.shutdown(wait=False, cancel_futures=True)
         if there:
@@ -123,9 +127,9 @@ class Alone:
         try:
             self._roster.run_due()
             more = False
-            for service, claims, full in self._admission.admit(self._capacity):
-                self._hand_out(service, claims)
-                more = more or full
+            for admitted in self._admission.admit(self._capacity):
+                self._hand_out(admitted.service, admitted.claims)
+                more = more or admitted.more_pending
         except AgentError as exc:
             if not self._away:  # once an outage, not once a round
                 log.warning("round.failed", error=str(exc), error_type=type(exc).__name__)
@@ -153,6 +157,12 @@ class Alone:
             with self._changed:
                 self._slots.taken -= 1
                 self._changed.notify_all()
+
+    def _wait_for_threads(self) -> None:
+        """Until all but those that hang have ended: one that had not begun gives its claim back."""
+        hanging = len(self._carrier.running)
+        with self._changed:
+            self._changed.wait_for(lambda: self._slots.taken <= hanging, END_SECONDS)
 
     def _wait(self, until: float) -> None:
         """Until the next poll; sooner when calls have ended and others may be waiting."""

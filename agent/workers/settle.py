@@ -9,14 +9,12 @@ from typing import Any
 
 from agent import outcomes
 from agent.models import DEFAULT_MAX_ATTEMPTS, AttemptRecord, Document, ErrorRecord, WaitReason
-from agent.outcomes import Kind, Outcome
+from agent.outcomes import SERVICE_AT_FAULT, Kind, Outcome
 from agent.store import changes
 from agent.store.changes import Hold, Write
 
 MAX_SNOOZES = 100
 """After so many in a row a snooze counts as a failure: nothing waits for ever."""
-FAILING = frozenset({"ServiceFailed", "ServiceUnavailable", "OutcomeUnknown", "UnreadableReply"})
-"""Errors that are the service's own fault, by which the breaker counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class Ran:
 
 def is_failing(outcome: Outcome) -> bool:
     """Whether the service itself failed."""
-    return outcome.error is not None and outcome.error.type in FAILING
+    return outcome.error is not None and outcome.error.type in SERVICE_AT_FAULT
 
 
 def is_forbidden(outcome: Outcome) -> bool:

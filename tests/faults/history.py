@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from agent.models import FINAL, Document, context_key
@@ -122,9 +123,9 @@ def _of_calls(document: Document, calls: Sequence[Call]) -> Iterator[str]:
     numbers = [call["attempt"] for call in requests]
     if len(set(numbers)) < len(numbers):
         yield f"was sent twice in one attempt ({numbers})"
-    keys = {call["idempotency_key"] for call in requests}
-    if keys - {idempotency_key(document)} and not document.get("generation"):
-        yield f"was sent under other keys: {sorted(map(str, keys))}"
+    others = {call["idempotency_key"] for call in requests} - {idempotency_key(document)}
+    if others and not document.get("generation"):
+        yield f"was sent under other keys: {sorted(map(str, others))}"
     if document.get("status") == "completed" and not was_served(document.get("results"), calls):
         yield "its result was never served to it"
 
@@ -139,4 +140,4 @@ def _is_good(status: Any) -> bool:
 
 def _rises(values: Iterable[Any]) -> bool:
     known = [value for value in values if value is not None]
-    return all(first < second for first, second in zip(known, known[1:], strict=False))
+    return all(first < second for first, second in pairwise(known))

@@ -116,9 +116,7 @@ class Line:
         self._submitting = self._manager(self.settings.model_copy(update={"workers": workers}))
 
     def _manager(self, settings: Settings) -> ContextManager:
-        return ContextManager(
-            self.repository, self.repository.now, settings.registry, settings
-        )
+        return ContextManager(self.repository, self.repository.now, settings.registry, settings)
 
     # Its processes
 
@@ -134,6 +132,14 @@ class Line:
         self, *services: ServiceType, threads: int = 8, restart: bool = False, **environment: str
     ) -> Running:
         """Start a worker process for these services, and wait until it shows itself."""
+        worker = self.launch_worker(*services, threads=threads, restart=restart, **environment)
+        worker.wait_for_start(lambda: self.view_of(worker))
+        return worker
+
+    def launch_worker(
+        self, *services: ServiceType, threads: int = 8, restart: bool = False, **environment: str
+    ) -> Running:
+        """Start one that may have to wait for its servers."""
         queues = [service.queue for service in services]
         worker = self.processes.start(
             "-".join(queues),
@@ -144,7 +150,6 @@ class Line:
             restart=restart,
         )
         self.workers.append(worker)
-        worker.wait_for_start(lambda: self.view_of(worker))
         return worker
 
     def stop_workers(self, *, but: Running | None = None) -> None:
@@ -203,7 +208,9 @@ class Line:
             )
             for number in range(count)
         ]
-        return [str(each.id) for each in self._submitting.create_many(template, requests, **options)]
+        return [
+            str(each.id) for each in self._submitting.create_many(template, requests, **options)
+        ]
 
     def insert(self, *documents: Document) -> list[Any]:
         """Insert documents as another program does; their ids."""
@@ -256,7 +263,9 @@ class Line:
 
     def _final_of(self, ids: Sequence[Any]) -> list[Any]:
         final = {"$in": sorted(map(str, FINAL))}
-        found = self.database["contexts"].find({"_id": {"$in": list(ids)}, "status": final}, {"_id": 1})
+        found = self.database["contexts"].find(
+            {"_id": {"$in": list(ids)}, "status": final}, {"_id": 1}
+        )
         return [document["_id"] for document in found]
 
     def history(self, ids: Sequence[Any]) -> History:
@@ -265,7 +274,8 @@ class Line:
 
     def assert_sound(self, ids: Sequence[Any], failed: Mapping[Any, str] | None = None) -> None:
         """Nothing lost, nothing doubled, and nothing failed but as planned."""
-        assert violations(self.history(ids), failed) == []
+        found = violations(self.history(ids), failed)
+        assert not found, "\n".join([*found, f"the logs are in {self.folder}"])
 
     def in_broker(self, service: ServiceType) -> int:
         """How many messages of a service wait in its queue."""

@@ -59,7 +59,9 @@ class Proxy:
             options = [each for each in parse_qsl(query) if each[0].lower() != "replicaset"]
             query = urlencode([*options, ("directConnection", "true")])
         path = parts.path or "/"
-        return urlunsplit(parts._replace(netloc=f"{user}{HOST}:{self.port}", path=path, query=query))
+        return urlunsplit(
+            parts._replace(netloc=f"{user}{HOST}:{self.port}", path=path, query=query)
+        )
 
     # What a test sees
 

@@ -1,4 +1,4 @@
-"""The three Base services of a line: one process, on ports that it keeps when it is started anew."""
+"""The three Base services of a line: one process, on ports that it keeps over its restarts."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bson import ObjectId
 
+from agent.models import Document, new_id
 from agent.services import GENERATIVE
 from tests.factories import foreign
 from tests.faults.history import sent
@@ -42,6 +42,11 @@ def running(line: Line, worker: Running, count: int = 1) -> list[str]:
 def stale(worker: Running, context_id: Any) -> bool:
     """Whether the worker came too late with the result of a context."""
     return context_id in [line["context_id"] for line in worker.logged("attempt.stale")]
+
+
+def theirs(**fields: Any) -> Document:
+    """A document of another program, its request known by an id of its own."""
+    return foreign(request={"id": new_id("req"), "text": "Hello"}, **fields)
 
 
 def test_a_context_deleted_while_its_call_runs_stays_deleted(line: Line, worker: Running) -> None:
@@ -95,13 +100,15 @@ def test_a_context_put_in_anew_while_its_call_runs_is_carried_out_anew(
 
 def test_documents_of_other_programs_are_carried_out(line: Line, worker: Running) -> None:
     """Whatever their ids are; one that cannot be read fails and says why."""
+    whole = {"id": "hello", "service_type": "generative", "service_template": {"prompt": "Hi"}}
+    bare = {"id": "hello"}
     good = line.insert(
-        foreign(),
-        foreign(_id="theirs"),
-        foreign(_id=7, template={"id": "t"}, tags=["Generative"]),
-        foreign(_id=ObjectId(), tags={"service": "GENERATIVE"}, template={"id": "t"}),
+        theirs(template=whole),
+        theirs(template=whole, _id="theirs"),
+        theirs(template=bare, _id=7, tags=["Generative", "user:42"]),
+        theirs(template=bare, tags={"service": "GENERATIVE"}),
     )
-    [bad] = line.insert(foreign(template={"id": "t", "service_type": "NONE SUCH"}))
+    [bad] = line.insert(theirs(template={**whole, "service_type": "NONE SUCH"}))
     line.wait_until_final([*good, bad], 15)
     line.assert_sound([*good, bad], failed={bad: "ContextUnreadable"})
 

@@ -61,9 +61,7 @@ def test_kill_9_amid_calls_loses_nothing_and_sends_no_message_twice(line: Line) 
 def test_messages_in_the_hands_of_a_killed_process_are_carried_out_soon(line: Line) -> None:
     """They are taken back when it has been silent for 8 s, long before their leases run out."""
     with Proxy.before(line.mongodb_uri) as proxy:
-        doomed = line.start_worker(
-            ANALYSIS, threads=8, MONGODB_URI=proxy.through(line.mongodb_uri)
-        )
+        doomed = line.start_worker(ANALYSIS, threads=8, MONGODB_URI=proxy.through(line.mongodb_uri))
         view = line.view_of(doomed)
         proxy.stall()  # so that it fetches messages and starts none of them
         ids = line.submit(ANALYSIS, 12)

@@ -13,7 +13,7 @@ from tests.faults.line import Line, LineFactory
 from tests.faults.processes import Running
 from tests.faults.proxy import Proxy
 from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.waiting import wait_until, wait_until_past
 
 OUTAGE_SECONDS = 8.0
 
@@ -75,7 +75,8 @@ def test_a_message_that_cannot_be_read_does_not_strand_its_batch(
         "fence": message("fence", "ctx_1", "no fence", "claim"),
         "id": message("id", {"$oid": "none"}, 1, "claim"),
     }
-    line.client.hset(f"{queue}.msgs", mapping=bad)
+    for name, text in bad.items():
+        line.client.hset(f"{queue}.msgs", name, text)
     line.client.lpush(queue, *bad)  # before the good ones
     worker.thaw()
     line.wait_until_final(ids, 15)
@@ -102,7 +103,7 @@ def test_without_redis_calls_go_on_and_all_is_carried_out_after(
     gone_at = time.monotonic()
     waiting = line.submit(ANALYSIS, 20) + line.submit(COMMUNICATION, 20)
     line.wait_until_final(running, OUTAGE_SECONDS)
-    wait_until(lambda: time.monotonic() > gone_at + OUTAGE_SECONDS)
+    wait_until_past(gone_at + OUTAGE_SECONDS)
     proxy.mend()
     line.wait_until_final(waiting, 30)
     line.assert_sound([*running, *waiting])

@@ -13,7 +13,7 @@ from agent.services import ANALYSIS, COMMUNICATION, GENERATIVE
 from agent.store.services import Pause
 from tests.faults.history import sent
 from tests.faults.line import Line, LineFactory
-from tests.waiting import wait_until
+from tests.waiting import wait_until, wait_until_past
 
 BREAKER_SECONDS = 60
 """The longest that the breaker keeps a service that is back waiting."""
@@ -44,7 +44,7 @@ def be_down(line: Line, seconds: float) -> None:
     ids = line.submit(GENERATIVE, 40)
     others: list[str] = []
     for part in (0.2, 0.5, 0.8, 1.0):
-        wait_until(lambda part=part: time.monotonic() > began + part * seconds, seconds + 1, 0.1)
+        wait_until_past(began + part * seconds)
         others += (now := line.submit(ANALYSIS, 10) + line.submit(COMMUNICATION, 10))
         line.wait_until_final(now, 10)
     assert line.count(ids, status={"$in": ["failed", "completed"]}) == 0

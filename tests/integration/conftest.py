@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from agent.settings import Settings
+from agent.store import connection
 from agent.store.mongo_context_repository import MongoContextRepository
+from tests.faults.proxy import Proxy
 from tests.servers import RedisServer, running_redis
 
 
@@ -44,5 +47,27 @@ def quick_settings(settings: Settings) -> Settings:
 def repository(quick_settings: Settings) -> Iterator[MongoContextRepository]:
     """A repository of the test's own database, without indexes."""
     repository = MongoContextRepository.connect(quick_settings)
+    yield repository
+    repository.close()
+
+
+@pytest.fixture
+def network(mongodb_uri: str) -> Iterator[Proxy]:
+    """A way to MongoDB that a test cuts, and where answers get lost."""
+    with Proxy.before(mongodb_uri) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def distant(
+    network: Proxy, mongodb_uri: str, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MongoContextRepository]:
+    """A repository at the other end of that network, which does not wait long for it."""
+    monkeypatch.setattr(connection, "SERVER_SELECTION_MS", 1000)
+    uri = SecretStr(network.through(mongodb_uri))
+    repository = MongoContextRepository.connect(
+        quick_settings.model_copy(update={"mongodb_uri": uri})
+    )
+    repository.now()
     yield repository
     repository.close()

@@ -336,11 +336,31 @@ class TestSupervisor:
         assert handle.exit_code == 127
         assert log.read_text() == "cannot start /no/such/command: No such file or directory\n"
 
+    def test_its_output_may_go_to_a_pipe_that_outlives_it(self, supervisor: Supervisor) -> None:
+        """What is started again writes into the same one."""
+        reading, writing = os.pipe()
+        line = Process(name="line", command=("echo", "here"), output=writing)
+        supervisor.start(line)
+        with os.fdopen(reading) as pipe:
+            assert [pipe.readline(), pipe.readline()] == ["here\n", "here\n"]
+        supervisor.stop_all(grace=SHORT)
+        os.close(writing)
+
     def test_ctrl_c_in_the_terminal_does_not_reach_it(self, shell: Shell) -> None:
         """It is in a session of its own, so that the application drains first."""
         handle = shell("exec sleep 60")
         assert handle.pid
         assert os.getsid(0) != os.getsid(handle.pid)
+
+
+def test_one_server_may_be_somebody_elses(tmp_path: Path) -> None:
+    """Then only the other one is started, and the folder is locked all the same."""
+    with EmbeddedServers(tmp_path, with_mongodb=False) as servers:
+        assert servers.redis.alive
+        with pytest.raises(EmbeddedServerFailed, match="MongoDB is not started"):
+            _ = servers.mongodb_uri
+        with pytest.raises(EmbeddedServerFailed, match="in use"):
+            EmbeddedServers(tmp_path, with_redis=False).start()
 
 
 def test_the_module_runs_both_servers_until_it_is_told_to_stop(tmp_path: Path) -> None:

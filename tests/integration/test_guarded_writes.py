@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from bson import ObjectId
+from bson import Int64, ObjectId
 from pymongo.database import Database
 
 from agent.models import (
@@ -159,7 +159,18 @@ def test_what_has_no_lease_counts_as_expired(database: Database[Document], lease
 
 
 @pytest.mark.parametrize(
-    ("fence", "adopted"), [(0, True), (7, True), (None, False), ("x", False), (-1, False)]
+    ("fence", "adopted"),
+    [
+        (0, True),
+        (7, True),
+        (Int64(7), True),
+        (None, False),
+        ("x", False),
+        (-1, False),
+        (7.0, False),
+        (1.5, False),
+        (True, False),
+    ],
 )
 def test_a_document_is_either_claimed_or_adopted(
     database: Database[Document], fence: object, adopted: bool

@@ -26,8 +26,8 @@ COLUMNS = (
 )  # fmt: skip
 MOST_DIFFERENCES = 20
 GO_ON = """\
-Go on: make up runs the whole system until Ctrl-C, on embedded servers and with a sandbox, and says
-how to put work in. README.md has the rest."""
+Go on: make up runs the whole system until Ctrl-C, and says how to put work in.
+README.md has the rest."""
 
 
 def demo(
@@ -111,8 +111,8 @@ def _print_table(out: Console, documents: Sequence[Document | None]) -> None:
     if waits:
         first, last = min(waits), max(waits)
         say(
-            f"Priority {first} had its first call after {waits[first]:.1f} s at the median, "
-            f"priority {last} after {waits[last]:.1f} s."
+            f"Priority {first} waited {waits[first]:.1f} s for its first call at the median, "
+            f"priority {last} {waits[last]:.1f} s."
         )
 
 

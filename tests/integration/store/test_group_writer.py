@@ -55,16 +55,16 @@ def completion(
     return changes.complete(repository.now(), hold, results=results, attempt=attempt), hold
 
 
-def at_once(tasks: list[Callable[[], T]]) -> list[Future[T]]:
-    """All of them, each in a thread of its own, begun together."""
-    together = threading.Barrier(len(tasks))
+def at_once(task: Callable[[int], T], count: int) -> list[Future[T]]:
+    """The task of each number, each in a thread of its own, begun together."""
+    together = threading.Barrier(count)
 
-    def run(task: Callable[[], T]) -> T:
+    def run(number: int) -> T:
         together.wait(10)
-        return task()
+        return task(number)
 
-    with ThreadPoolExecutor(len(tasks)) as pool:
-        return [pool.submit(run, task) for task in tasks]
+    with ThreadPoolExecutor(count) as pool:
+        return [pool.submit(run, number) for number in range(count)]
 
 
 def statuses(repository: MongoContextRepository) -> dict[str, str]:
@@ -76,9 +76,7 @@ def test_the_writes_of_many_threads_are_all_done(
 ) -> None:
     """Each thread gets its own answer."""
     insert(repository, MANY, status="processing")
-    finishes = at_once(
-        [lambda n=n: writer.finish(*completion(repository, n, {"n": n})) for n in range(MANY)]
-    )
+    finishes = at_once(lambda n: writer.finish(*completion(repository, n, {"n": n})), MANY)
     assert [each.result() for each in finishes] == [True] * MANY
     for number in range(MANY):
         assert repository.find_context(f"ctx_{number}")["results"] == {"n": number}
@@ -96,7 +94,7 @@ def test_the_starts_of_many_threads_give_each_its_document(
         write = repository.start_write(claim, owner="w", token=token, lease=LEASE)
         return writer.start(write, claim, token)
 
-    starts = at_once([lambda n=n: start(n) for n in range(MANY)])
+    starts = at_once(start, MANY)
     for number, started in enumerate(starts):
         document = started.result()
         if number % 5 == 0:
@@ -123,9 +121,7 @@ def test_one_that_cannot_be_stored_fails_alone(
     """The others of its group are written."""
     insert(repository, 6, status="processing")
     given = {3: results}
-    finishes = at_once(
-        [lambda n=n: writer.finish(*completion(repository, n, given.get(n))) for n in range(6)]
-    )
+    finishes = at_once(lambda n: writer.finish(*completion(repository, n, given.get(n))), 6)
     with pytest.raises(NotStorable):
         finishes[3].result()
     assert [each.result() for n, each in enumerate(finishes) if n != 3] == [True] * 5
@@ -139,10 +135,7 @@ def test_a_stale_one_among_good_ones_is_told_apart(
     insert(repository, MANY, status="processing")
     stale = {3, 11, 12}
     finishes = at_once(
-        [
-            lambda n=n: writer.finish(*completion(repository, n, fence=2 if n in stale else 3))
-            for n in range(MANY)
-        ]
+        lambda n: writer.finish(*completion(repository, n, fence=2 if n in stale else 3)), MANY
     )
     assert [each.result() for each in finishes] == [n not in stale for n in range(MANY)]
     assert {n for n in range(MANY) if statuses(repository)[f"ctx_{n}"] == "processing"} == stale
@@ -162,7 +155,7 @@ def test_a_document_that_cannot_be_decoded_fails_alone(
         write = repository.start_write(claim, owner="w", token=token, lease=LEASE)
         return writer.start(write, claim, token)
 
-    starts = at_once([lambda n=n: start(n) for n in range(6)])
+    starts = at_once(start, 6)
     with pytest.raises(NotStorable):
         starts[2].result()
     assert all(each.result() for n, each in enumerate(starts) if n != 2)
@@ -175,13 +168,11 @@ def test_an_outage_is_told_to_everyone_who_waits(
     insert(repository, 6, status="processing")
     writer = GroupWriter(distant)
     network.cut()
-    finishes = at_once(
-        [lambda n=n: writer.finish(*completion(repository, n)) for n in range(6)]
-    )
+    finishes = at_once(lambda n: writer.finish(*completion(repository, n)), 6)
     for finish in finishes:
         assert isinstance(finish.exception(), StoreUnavailable)
     network.mend()
-    wait_until(lambda: distant.ping())
+    assert distant.wait_until_there()
     assert writer.finish(*completion(repository, 0)) is True
     writer.close()
 
@@ -190,7 +181,7 @@ def test_what_gathered_is_written_before_the_end(repository: MongoContextReposit
     """And nothing is taken after it."""
     insert(repository, 6, status="processing")
     writer = GroupWriter(repository)
-    finishes = at_once([lambda n=n: writer.finish(*completion(repository, n)) for n in range(5)])
+    finishes = at_once(lambda n: writer.finish(*completion(repository, n)), 5)
     writer.close()
     assert [each.result() for each in finishes] == [True] * 5
     with pytest.raises(StoreUnavailable):
@@ -233,9 +224,7 @@ def test_what_gathers_during_one_write_goes_with_the_next(
         with ThreadPoolExecutor(9) as pool:
             first = pool.submit(writer.finish, *completion(repository, 0))
             assert updates.first_is_sent.wait(10)
-            others = [
-                pool.submit(writer.finish, *completion(repository, n)) for n in range(1, 9)
-            ]
+            others = [pool.submit(writer.finish, *completion(repository, n)) for n in range(1, 9)]
             wait_until(lambda: len(writer._gathered) == 8)
             updates.go_on.set()
             assert [each.result() for each in (first, *others)] == [True] * 9

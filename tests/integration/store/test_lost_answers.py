@@ -57,6 +57,7 @@ def test_a_claim_without_a_network_says_so(
     with pytest.raises(StoreUnavailable):
         distant.claim("GENERATIVE", calls=1, lease=LEASE, owner="bridge:1")
     network.mend()
+    assert distant.wait_until_there()
     assert len(distant.claim("GENERATIVE", calls=1, lease=LEASE, owner="bridge:1")) == 1
 
 

@@ -21,13 +21,18 @@ def body_of(found: Document | None) -> Any:
     return found["service_template"]
 
 
+def wait_for_the_next_moment(repository: MongoContextRepository) -> None:
+    """Times are stored by the millisecond."""
+    before = repository.now()
+    wait_until(lambda: repository.now() > before)
+
+
 def test_the_version_that_was_stored_last_is_the_newest(
     repository: MongoContextRepository,
 ) -> None:
     """Not the one of the highest number: people go back."""
     for version in ("1.0", "2.0", "1.5"):
-        before = repository.now()
-        wait_until(lambda before=before: repository.now() > before)  # by the millisecond
+        wait_for_the_next_moment(repository)
         store(repository, version=version, service_template={"of": version})
     assert body_of(repository.find_template("greeting")) == {"of": "1.5"}
     assert body_of(repository.find_template("greeting", "2.0")) == {"of": "2.0"}

@@ -87,5 +87,6 @@ def test_a_stream_that_breaks_is_opened_again_by_who_watches(
         wait_until(lambda: heard.supported is not None, timeout=20)
     assert heard.supported is True
     network.mend()
+    assert distant.wait_until_there()
     with watching(distant) as again:
         assert again.foreign == [True]

@@ -31,6 +31,7 @@ from agent.store.services import Pause
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 FENCE = 7
+DOWN = {"type": "ServiceFailed"}
 
 
 def a_pause(**overrides: Any) -> Pause:
@@ -176,13 +177,15 @@ def test_a_service_that_was_never_paused_is_seen_whole() -> None:
         (a_probe(outcome="accepted"), Verdict.GOOD),
         (a_probe("failed", outcome="failed"), Verdict.GOOD),
         (a_probe("failed", outcome="failed", definite=False), Verdict.BAD),
-        (a_probe(outcome="retry"), Verdict.BAD),
-        (a_probe("failed", outcome="retry"), Verdict.BAD),
+        (a_probe(outcome="retry", error=DOWN), Verdict.BAD),
+        (a_probe(outcome="retry", error={"type": "ServiceRefused"}), Verdict.NOTHING),
+        (a_probe(outcome="retry"), Verdict.NOTHING),
+        (a_probe("failed", outcome="retry", error=DOWN), Verdict.BAD),
         (a_probe(outcome="lost"), Verdict.BAD),
         (a_probe(outcome="snooze"), Verdict.NOTHING),
         ({**a_probe(), "wait_reason": "poll"}, Verdict.GOOD),
         ({**a_probe(), "wait_reason": "crash"}, Verdict.NOTHING),
-        (a_probe("queued", fence=FENCE + 1, outcome="retry"), Verdict.BAD),
+        (a_probe("queued", fence=FENCE + 1, outcome="retry", error=DOWN), Verdict.BAD),
         (a_probe("queued", fence=FENCE + 1, outcome="completed"), Verdict.GOOD),
         (a_probe("processing", fence=FENCE + 1), Verdict.NOTHING),
     ],

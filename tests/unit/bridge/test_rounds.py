@@ -31,7 +31,7 @@ class House:
         self.done: list[str] = []
         self.seen = Look(pending=False, next_due=None)
         self.due: datetime | None = None
-        self.more: list[bool] = []
+        self.more: list[float | None] = []
         self.error: Exception | None = None
         self.leading = True
         self.asked = 0
@@ -91,9 +91,9 @@ class Doing:
         self._house = house
         self._name = name
 
-    def run(self) -> bool:
+    def run(self) -> float | None:
         self._house.note(self._name)
-        return bool(self._name == "admit" and self._house.more and self._house.more.pop(0))
+        return self._house.more.pop(0) if self._name == "admit" and self._house.more else None
 
 
 EVERYTHING = ["look", "promote", "adopt", "admit"]
@@ -128,17 +128,17 @@ def test_a_look_that_took_long_counts_as_an_outage() -> None:
     assert house.outages == 1
 
 
-def test_a_round_says_whether_there_is_more() -> None:
-    """Then the next one comes at once."""
+def test_a_round_says_when_there_may_be_more() -> None:
+    """Then the next one comes without a ring."""
     house = House()
-    house.more = [True, False]
-    assert [house.rounds.run(Ring.ROOM), house.rounds.run(Ring.ROOM)] == [True, False]
+    house.more = [0.1, None]
+    assert [house.rounds.run(Ring.ROOM), house.rounds.run(Ring.ROOM)] == [0.1, None]
 
 
 def test_more_work_brings_more_rounds_without_a_ring() -> None:
     """Until there is none."""
     house = House()
-    house.more = [True, True, False]
+    house.more = [0.0, 0.05, None]
     with house.living():
         house.bell.ring(Ring.ROOM)
         wait_until(lambda: house.done == ["admit"] * 3)

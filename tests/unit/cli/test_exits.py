@@ -30,6 +30,6 @@ def test_each_error_has_its_exit_code(error: errors.AgentError, expected: int) -
 
 
 def test_an_error_names_the_server_and_no_password() -> None:
-    """What the driver says of a URI is told without what it holds."""
-    told = explain(errors.StoreUnavailable("mongodb://root:hush@db:27017 did not answer"))
-    assert told == "MongoDB: mongodb://***@db:27017 did not answer"
+    """What the driver says of a URI is told without what it holds, and without its settings."""
+    said = "mongodb://root:hush@db:27017: refused (configured timeouts: connectTimeoutMS: 5.0ms)"
+    assert explain(errors.StoreUnavailable(said)) == "MongoDB: mongodb://***@db:27017: refused"

@@ -184,7 +184,7 @@ def test_a_claim_raises_the_fence_of_what_is_due(polls: bool) -> None:
         "_id": {"$in": ["a", "b"]},
         "status": "pending",
         "available_at": {"$lte": NOW},
-        "fence": {"$gte": 0},
+        "fence": {"$gte": 0, "$type": ["int", "long"]},
         "remote.accepted_at": {"$exists": polls},
     }
     assert write.update["$inc"] == {"fence": 1}
@@ -454,7 +454,7 @@ def test_adoption_insists_on_what_it_read() -> None:
     assert write.filter == {
         "_id": "ctx_1",
         "status": "pending",
-        "fence": {"$not": {"$gte": 0}},
+        "fence": {"$not": {"$gte": 0, "$type": ["int", "long"]}},
         "service_type": {"$exists": False},
         "tags": {"$eq": {"$gt": 1}},
         "priority": {"$eq": None},
@@ -474,6 +474,6 @@ def test_adoption_keeps_what_it_overwrites() -> None:
 def test_what_cannot_be_read_gets_a_reason_and_no_fence() -> None:
     """A retry adopts it anew; and one that was adopted meanwhile is not failed."""
     write = OTHERS["adopt fail"][1]
-    assert write.filter["fence"] == {"$not": {"$gte": 0}}
+    assert write.filter["fence"] == {"$not": {"$gte": 0, "$type": ["int", "long"]}}
     assert write.update["$set"]["error"]["message"] == "no answer"
     assert "fence" not in write.update["$set"]

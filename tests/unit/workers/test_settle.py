@@ -9,10 +9,9 @@ import pytest
 
 from agent import outcomes
 from agent.models import AttemptRecord, Document, ErrorRecord
-from agent.outcomes import Kind, Outcome
+from agent.outcomes import SERVICE_AT_FAULT, Kind, Outcome
 from agent.store.changes import Hold, Write
 from agent.workers.settle import (
-    FAILING,
     MAX_SNOOZES,
     Ran,
     is_failing,
@@ -296,7 +295,7 @@ def test_only_snoozes_are_weighed(kind: Kind) -> None:
     assert weigh(outcome, running(snoozes=MAX_SNOOZES), refused_alone=True) is outcome
 
 
-@pytest.mark.parametrize("kind", sorted(FAILING))
+@pytest.mark.parametrize("kind", sorted(SERVICE_AT_FAULT))
 def test_faults_of_the_service_are_told_from_those_of_a_context(kind: str) -> None:
     """The breaker counts the first only."""
     assert is_failing(outcomes.retry(ErrorRecord(type=kind, message="…")))

@@ -1,0 +1,259 @@
+"""What is really asked of the server, beside the queries that are declared with their indexes.
+
+The servers of these tests scan where a real MongoDB would not: a missing index shows here only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from pymongo.monitoring import CommandListener, CommandStartedEvent
+
+from agent.models import AttemptRecord, Claim, Document, ErrorRecord, Status
+from agent.settings import Settings
+from agent.store.changes import Hold
+from agent.store.clock import ServerClock
+from agent.store.connection import connect
+from agent.store.indexes import INDEXES, QUERIES, Index, Query
+from agent.store.mongo_context_repository import MongoContextRepository
+from tests.factories import a_context, a_lease, a_template
+
+LEASE = timedelta(seconds=30)
+ATTEMPT = AttemptRecord(number=1, outcome="lost")
+ERROR = ErrorRecord(type="X", message="x")
+IN_A_CENTURY = datetime(2124, 5, 1, tzinfo=UTC)
+CLAIM = Claim("ctx_1", 3, "claim_1")
+BY_NAME = {index.name: index for index in INDEXES}
+
+Ask = Callable[[MongoContextRepository], object]
+
+ASKED: dict[str, Ask] = {
+    "claim": lambda r: r.claim("ANALYSIS", calls=2, polls=2, lease=LEASE, owner="b"),
+    "claim by age": lambda r: r.claim("ANALYSIS", calls=2, lease=LEASE, owner="b", by_age=True),
+    "claim a probe": lambda r: r.claim(
+        "ANALYSIS", calls=1, polls=1, most=1, lease=LEASE, owner="b", avoid="ctx_1"
+    ),
+    "queued": lambda r: r.queued(),
+    "in flight": lambda r: r.in_flight(),
+    "count remote": lambda r: r.count_remote(),
+    "start": lambda r: r.start(CLAIM, owner="w", token="t", lease=LEASE),
+    "renew": lambda r: r.renew([Hold("ctx_1", 3, "t")], LEASE),
+    "fate": lambda r: r.fate(Hold("ctx_1", 3, "t")),
+    "find by ids": lambda r: r.find_by_ids(["ctx_1"]),
+    "release": lambda r: r.release_queued(CLAIM),
+    "look": lambda r: r.look(),
+    "next due": lambda r: r.next_due(),
+    "promote": lambda r: r.promote(),
+    "expired leases": lambda r: r.expired_leases(),
+    "without lease": lambda r: r.without_lease(),
+    "rescue queued": lambda r: r.rescue_queued(a_context(lease=a_lease())),
+    "rescue processing": lambda r: r.rescue_processing(a_context(), delay=LEASE, attempt=ATTEMPT),
+    "rescue fail": lambda r: r.rescue_fail(a_context(), error=ERROR, attempt=ATTEMPT),
+    "overdue": lambda r: r.overdue(),
+    "expire": lambda r: r.expire(["ctx_1"]),
+    "foreign": lambda r: r.foreign(),
+    "foreign fences": lambda r: r.foreign_fences(),
+    "readable": lambda r: r.readable(["ctx_1"]),
+    "adopt": lambda r: r.adopt(a_context(), read={}, changes_={"fence": 0}, originals={}),
+    "adopt fail": lambda r: r.adopt_fail(a_context(), read={}, error=ERROR),
+    "find": lambda r: r.find_context("done"),
+    "find status": lambda r: r.find_status("done"),
+    "list": lambda r: r.list_contexts(),
+    "list by status": lambda r: r.list_contexts(status=Status.FAILED),
+    "list by service": lambda r: r.list_contexts(service_type="ANALYSIS"),
+    "list by both": lambda r: r.list_contexts(service_type="ANALYSIS", status=Status.FAILED),
+    "count by status": lambda r: r.count_by_status(),
+    "oldest pending": lambda r: r.oldest_pending(),
+    "cancel": lambda r: r.cancel("waiting"),
+    "run now": lambda r: r.run_now("scheduled"),
+    "retry": lambda r: r.retry("failed"),
+    "probe fate": lambda r: r.probe_fate(CLAIM),
+    "find template": lambda r: r.find_template("greeting"),
+    "find template version": lambda r: r.find_template("greeting", "1.0"),
+    "store template": lambda r: r.store_template(a_template()),
+}
+"""Every operation on contexts and templates."""
+
+
+class Sent(CommandListener):
+    """Every command that was sent."""
+
+    def __init__(self) -> None:
+        self.commands: list[Mapping[str, Any]] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.commands.append(event.command)
+
+    def succeeded(self, event: object) -> None:
+        pass
+
+    def failed(self, event: object) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A find, an aggregation or a write, as far as an index is concerned."""
+
+    collection: str
+    filter: Document
+    sort: tuple[str, ...]
+    hint: str | None
+
+    @property
+    def equality(self) -> Document:
+        return {name: value for name, value in self.filter.items() if _is_equality(value)}
+
+    @property
+    def others(self) -> dict[str, Document]:
+        """What is compared otherwise."""
+        return {name: each for name, each in self.filter.items() if not _is_equality(each)}
+
+    def is_served(self, query: Query) -> bool:
+        """Whether this is what the query declares, and its index may serve it."""
+        index = BY_NAME[query.served_by]
+        if index.collection != self.collection or not self._implies(index):
+            return False
+        if self.hint not in (None, index.name):
+            return False
+        beside = set(query.beside)
+        compared = {*self.equality, *self.others} - _fixed_by(index)
+        declared = {*query.equality, *query.range, *query.sort, *beside}
+        sort = tuple(name for name in self.sort if name not in beside)
+        reads_all = not (query.equality or query.sort or query.range)
+        return (
+            {*query.equality} <= {*self.equality}
+            and {*query.range} <= {*self.others}
+            and sort == query.sort
+            and compared <= declared
+            and beside <= compared | {*self.sort}
+            and (not reads_all or self.hint == index.name)
+        )
+
+    def _implies(self, index: Index) -> bool:
+        """Whether the filter asks for nothing that a partial index leaves out."""
+        return all(self._demands(name, wanted) for name, wanted in (index.partial or {}).items())
+
+    def _demands(self, name: str, wanted: Any) -> bool:
+        if not isinstance(wanted, dict):
+            return bool(self.equality.get(name) == wanted)
+        compared = self.others.get(name, {})
+        if wanted == {"$exists": True}:
+            return wanted == compared or bool({"$lt", "$lte", "$gt", "$gte"} & set(compared))
+        return wanted.items() <= compared.items()
+
+
+def _is_equality(value: Any) -> bool:
+    operators = {name for name in value if name.startswith("$")} if isinstance(value, dict) else ()
+    return set(operators) <= {"$in", "$eq"}
+
+
+def _fixed_by(index: Index) -> set[str]:
+    """Fields that a partial index has settled already."""
+    return {*(index.partial or {})} - {*index.keys}
+
+
+def read_command(command: Mapping[str, Any]) -> Iterator[Asked]:
+    """The questions in a command; none in one that asks no collection of ours."""
+    if "find" in command:
+        sort = command.get("sort", {})
+        assert len(set(sort.values())) <= 1, "an index is read in one direction"
+        yield Asked(command["find"], dict(command["filter"]), tuple(sort), command.get("hint"))
+    elif "aggregate" in command:
+        first = command["pipeline"][0]
+        yield Asked(command["aggregate"], dict(first.get("$match", {})), (), command.get("hint"))
+    elif "update" in command:
+        for update in command["updates"]:
+            yield Asked(command["update"], dict(update["q"]), (), None)
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+@pytest.fixture
+def watched(quick_settings: Settings, sent: Sent) -> Iterator[MongoContextRepository]:
+    """A repository whose commands are seen; there is something to find for each of them."""
+    clock = ServerClock()
+    client = connect(quick_settings, clock, cast(Any, sent))
+    repository = MongoContextRepository(client, clock, quick_settings)
+    repository.create_indexes()
+    repository.contexts.insert_many(
+        [
+            *(a_context(_id=f"p{n}", service_type="ANALYSIS") for n in range(9)),
+            *(a_context(_id=status, status=status) for status in ("waiting", "failed")),
+            a_context(_id="scheduled", status="scheduled", available_at=IN_A_CENTURY),
+            a_context(_id="due", status="scheduled"),
+            a_context(_id="done", status="completed"),
+        ]
+    )
+    repository.now()
+    sent.commands.clear()
+    yield repository
+    client.close()
+
+
+def asked_by(repository: MongoContextRepository, sent: Sent, ask: Ask) -> list[Asked]:
+    """What an operation asks beside documents by their `_id`, which needs no index of ours."""
+    sent.commands.clear()
+    ask(repository)
+    found = [each for command in sent.commands for each in read_command(command)]
+    assert found, "it asks something"
+    return [each for each in found if "_id" not in each.filter]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_whatever_is_asked_is_declared(
+    watched: MongoContextRepository, sent: Sent, name: str
+) -> None:
+    """Equality, sort and range as they stand in the index; a partial index leaves nothing out."""
+    for asked in asked_by(watched, sent, ASKED[name]):
+        assert [query.name for query in QUERIES if asked.is_served(query)] != [], asked
+
+
+def test_whatever_is_declared_is_asked(watched: MongoContextRepository, sent: Sent) -> None:
+    """An index for a query that nobody sends costs every write for nothing."""
+    served = {
+        query.name
+        for ask in ASKED.values()
+        for asked in asked_by(watched, sent, ask)
+        for query in QUERIES
+        if asked.is_served(query)
+    }
+    assert served == {query.name for query in QUERIES}
+
+
+def test_no_write_of_contexts_looks_for_them(watched: MongoContextRepository, sent: Sent) -> None:
+    """Each names its `_id`s: a write that searches holds the server up."""
+    searching = []
+    for name, ask in ASKED.items():
+        sent.commands.clear()
+        ask(watched)
+        for command in sent.commands:
+            updates = command.get("updates", []) if command.get("update") == "contexts" else []
+            searching += [name for update in updates if "_id" not in update["q"]]
+    assert searching == []
+
+
+def test_every_operation_is_among_them() -> None:
+    """A new one is added to the list above, or here with the reason why not."""
+    elsewhere = {
+        *("connect", "ping", "wait_until_there", "create_indexes", "warnings", "close"),  # none
+        *("now", "start_write", "started", "write_back", "watch_inserts", "insert_contexts"),  # _id
+        *("service_states", "pause_service", "resume_service", "end_pause", "note_probe"),  # few
+        *("lead", "give_up_lead", "leader"),  # one document
+    }
+    operations = {
+        name
+        for name in dir(MongoContextRepository)
+        if not name.startswith("_") and callable(getattr(MongoContextRepository, name))
+    }
+    words = {name.replace(" ", "_") for name in ASKED}
+    renamed = {"find": "find_context", "list": "list_contexts", "release": "release_queued"}
+    named = {renamed.get(word, word) for word in words}
+    assert operations - elsewhere - named == set()

@@ -1,0 +1,336 @@
+"""Workers that run alone: no broker, no bridge, a repository and an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.errors import ConfigurationError
+from agent.models import Document
+from agent.store.mongo_context_repository import MongoContextRepository
+from agent.workers.analysis_worker import AnalysisWorker
+from agent.workers.communication_worker import CommunicationWorker
+from agent.workers.generative_worker import GenerativeWorker
+from agent.workers.worker_base import ClientWorker
+from tests.conftest import ROOT
+from tests.factories import LONG_AGO, a_context, foreign
+from tests.faults.processes import Processes
+from tests.faults.proxy import Proxy
+from tests.faults.sandbox import Sandbox
+from tests.integration.workers.stage import Blocking, Scripted, reply
+from tests.waiting import wait_until
+
+BODIES: Mapping[str, Document] = {
+    "GENERATIVE": {"prompt": "Number {{number}}"},
+    "ANALYSIS": {},
+    "COMMUNICATION": {"recipient": "ann", "message": "Number {{number}}", "channel": "mail"},
+}
+
+
+def work(service_type: str, number: int, **fields: Any) -> Document:
+    """A context that its Base service can carry out."""
+    template = {
+        "id": "t", "service_type": service_type, "service_template": BODIES[service_type]
+    }  # fmt: skip
+    data = {"number": number, "series": [1, 2, number]}
+    request = {"id": f"r{number}", "data": data}
+    return a_context(service_type=service_type, template=template, request=request, **fields)
+
+
+def finished(repository: MongoContextRepository, status: str = "completed") -> int:
+    return sum(counts.get(status, 0) for counts in repository.count_by_status().values())
+
+
+def threads() -> set[threading.Thread]:
+    """The threads that run, but for the driver's."""
+    return {each for each in threading.enumerate() if not each.name.startswith("pymongo_")}
+
+
+def while_working(worker: ClientWorker, predicate: Any) -> None:
+    """Have one work until something is true, and stop it."""
+
+    async def live() -> None:
+        await worker.start()
+        try:
+            await asyncio.to_thread(wait_until, predicate)
+        finally:
+            await worker.stop()
+
+    asyncio.run(live())
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    found = Processes(tmp_path_factory.mktemp("alone"), {"PYTHONPATH": str(ROOT)})
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def sandbox(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    """The three Base services."""
+    found = Sandbox(processes, tmp_path_factory.mktemp("sandbox"))
+    found.start()
+    return found
+
+
+@pytest.fixture
+def mongo_context_repository(
+    repository: MongoContextRepository, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> MongoContextRepository:
+    """A repository, in an environment that says where the services are."""
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    return repository
+
+
+def test_three_workers_share_one_repository(
+    mongo_context_repository: MongoContextRepository,
+) -> None:
+    """The usage of old, word for word: they poll for their own contexts by themselves."""
+
+    async def main() -> None:
+        # Create and start workers
+        generative_worker = GenerativeWorker(mongo_context_repository)
+        analysis_worker = AnalysisWorker(mongo_context_repository)
+        communication_worker = CommunicationWorker(mongo_context_repository)
+
+        await generative_worker.start()
+        await analysis_worker.start()
+        await communication_worker.start()
+
+        await asyncio.to_thread(wait_until, lambda: finished(repository) == 31)
+        await asyncio.gather(
+            generative_worker.stop(), analysis_worker.stop(), communication_worker.stop()
+        )
+
+    repository = mongo_context_repository
+    repository.insert_contexts([work(name, n) for name in BODIES for n in range(10)])
+    repository.contexts.insert_one(foreign(_id="foreign", tags=["generative"]))
+    asyncio.run(main())
+    results = [each["results"] for each in repository.contexts.find({"service_type": "GENERATIVE"})]
+    assert len(results) == 11
+    assert "Number 7" in str(results)
+    assert repository.find_context("foreign")["status"] == "completed"
+
+
+def test_a_worker_does_the_duties_as_well(repository: MongoContextRepository) -> None:
+    """What is scheduled comes due, what is foreign is adopted, what is late fails."""
+    soon = repository.now()
+    repository.insert_contexts(
+        [
+            a_context(_id="scheduled", status="scheduled", available_at=soon),
+            a_context(_id="late", status="waiting", deadline_at=LONG_AGO),
+        ]
+    )
+    repository.contexts.insert_one(foreign(_id="foreign"))
+    worker = Scripted(reply(200, {}), repository=repository)
+    while_working(worker, lambda: finished(repository) == 2)
+    assert repository.find_context("late")["status"] == "failed"
+
+
+def one_at_a_time(_threads: int, name: str) -> ThreadPoolExecutor:
+    """A pool on a machine so busy that a thread begins only when the other one has ended."""
+    return ThreadPoolExecutor(1, name)
+
+
+def test_stopping_waits_for_calls_and_takes_nothing_more(
+    repository: MongoContextRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had begun is completed; what it had only claimed goes back at once, for others; no
+    thread is left."""
+    before = threads()
+    worker = Scripted(reply(200, {}), repository=repository)
+    worker.before = blocking = Blocking()
+    repository.insert_contexts([a_context(_id="first"), a_context(_id="second")])
+
+    async def live() -> None:
+        await worker.start()
+        alone = worker._alone
+        assert alone is not None
+        assert await asyncio.to_thread(blocking.entered.wait, 10)
+        await asyncio.to_thread(wait_until, lambda: alone._slots.taken == 2)
+        stopping = asyncio.create_task(worker.stop())
+        await asyncio.to_thread(wait_until, alone._carrier._draining.is_set)
+        repository.insert_contexts([a_context(_id="third")])
+        blocking.go_on.set()
+        await stopping
+
+    monkeypatch.setattr("agent.workers.alone.ThreadPoolExecutor", one_at_a_time)
+    asyncio.run(live())
+    statuses = {each["_id"]: each["status"] for each in repository.contexts.find()}
+    assert statuses == {"first": "completed", "second": "pending", "third": "pending"}
+    wait_until(lambda: threads() <= before)
+
+
+def test_starting_and_stopping_twice_is_no_harm(repository: MongoContextRepository) -> None:
+    """And one that was stopped may be started again."""
+    worker = Scripted(reply(200, {}), repository=repository)
+
+    async def live() -> None:
+        for number in range(2):
+            await worker.start()
+            await worker.start()
+            repository.insert_contexts([a_context(_id=f"ctx_{number}")])
+            await asyncio.to_thread(
+                wait_until, lambda number=number: finished(repository) == number + 1
+            )
+            await worker.stop()
+            await worker.stop()
+
+    asyncio.run(live())
+    assert worker.keys == ["ctx_0", "ctx_1"]
+
+
+def test_several_workers_of_one_service_share_its_contexts(
+    repository: MongoContextRepository,
+) -> None:
+    """Each context is called once."""
+    workers = [Scripted(reply(200, {}), repository=repository) for _ in range(3)]
+    repository.insert_contexts([a_context(_id=f"ctx_{n:02}") for n in range(40)])
+
+    async def live() -> None:
+        for worker in workers:
+            await worker.start()
+        await asyncio.to_thread(wait_until, lambda: finished(repository) == 40)
+        await asyncio.gather(*(worker.stop() for worker in workers))
+
+    asyncio.run(live())
+    keys = sorted(key for worker in workers for key in worker.keys)
+    assert keys == [f"ctx_{n:02}" for n in range(40)]
+
+
+def test_a_worker_goes_through_the_gate(repository: MongoContextRepository) -> None:
+    """While an operator has paused its service nothing starts; then it does."""
+    repository.pause_service("GENERATIVE", by="operator", reason="maintenance", until=None)
+    repository.insert_contexts([a_context(_id="ctx_1")])
+    worker = Scripted(reply(200, {}), repository=repository)
+
+    async def live() -> None:
+        await worker.start()
+        assert worker._alone is not None
+        rooms = worker._alone._admission.rooms
+        await asyncio.to_thread(wait_until, lambda: rooms)
+        assert str(rooms["GENERATIVE"].bound) == "the service is paused"
+        assert worker.keys == []
+        repository.resume_service("GENERATIVE")
+        await asyncio.to_thread(wait_until, lambda: finished(repository) == 1)
+        await worker.stop()
+
+    asyncio.run(live())
+
+
+def test_what_is_given_beats_the_environment(
+    mongo_context_repository: MongoContextRepository, sandbox: Sandbox
+) -> None:
+    """Its address, key, interval and batch."""
+    url = sandbox.environment["GENERATION_BASE_URL"]
+    repository = mongo_context_repository
+    repository.insert_contexts([work("GENERATIVE", n) for n in range(5)])
+    worker = GenerativeWorker(
+        repository, base_url=url, api_key="k", poll_interval=0.05, batch_size=2
+    )
+    while_working(worker, lambda: finished(repository) == 5)
+
+
+@pytest.mark.parametrize(
+    ("worker", "missing"),
+    [
+        (GenerativeWorker(), "no repository"),
+        (Scripted({}), "no repository"),
+    ],
+)
+def test_a_worker_without_a_repository_says_so(worker: ClientWorker, missing: str) -> None:
+    """At its start."""
+    with pytest.raises(ConfigurationError, match=missing):
+        asyncio.run(worker.start())
+
+
+def test_a_worker_without_a_service_says_so(repository: MongoContextRepository) -> None:
+    """It names the variable."""
+    with pytest.raises(ConfigurationError, match="ANALYSIS_BASE_URL is not set"):
+        asyncio.run(AnalysisWorker(repository).start())
+
+
+def test_a_worker_waits_for_mongodb(
+    repository: MongoContextRepository, distant: MongoContextRepository, network: Proxy
+) -> None:
+    """Its start returns at once, whether MongoDB is there or not; an outage later is no end."""
+    repository.insert_contexts([a_context(_id="ctx_1")])
+    network.cut()
+    worker = Scripted(reply(200, {}), repository=distant)
+
+    async def live() -> None:
+        await worker.start()
+        network.mend()
+        await asyncio.to_thread(wait_until, lambda: worker.keys == ["ctx_1"])
+        network.cut()
+        assert worker._alone is not None
+        await asyncio.to_thread(wait_until, lambda: worker._alone._away)  # type: ignore[union-attr]
+        network.mend()
+        repository.insert_contexts([a_context(_id="ctx_2")])
+        await asyncio.to_thread(wait_until, lambda: worker.keys == ["ctx_1", "ctx_2"])
+        await worker.stop()
+
+    asyncio.run(live())
+
+
+# `python -m agent.main`
+
+
+def main_process(processes: Processes, environment: Mapping[str, str], **more: str) -> Any:
+    """All three workers in one process of their own."""
+    given = {**environment, "AGENT_POLL_INTERVAL": "0.05", "AGENT_LEASE": "3", **more}
+    return processes.start("main", sys.executable, "-m", "agent.main", environment=given)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_all_three_run_in_one_process_until_they_are_told_to_stop(
+    repository: MongoContextRepository, process_environment: dict[str, str],
+    processes: Processes, sandbox: Sandbox, number: signal.Signals,
+) -> None:  # fmt: skip
+    """And then it ends with 0."""
+    repository.insert_contexts([work(name, n) for name in BODIES for n in range(5)])
+    running = main_process(processes, {**process_environment, **sandbox.environment})
+    running.wait_for_start(lambda: finished(repository) == 15)
+    assert len(running.logged("attempt.ended")) == 15
+    os.kill(running.handle.pid, number)
+    assert running.wait(30) == 0
+    assert len(running.logged("worker.stopped")) == 3
+
+
+def test_a_wrong_setting_ends_it_with_one_line(
+    process_environment: dict[str, str], processes: Processes, sandbox: Sandbox
+) -> None:
+    """Which names the variable; no traceback."""
+    given = {**process_environment, **sandbox.environment}
+    running = main_process(processes, given, AGENT_THREADS="many")
+    assert running.wait(30) == 78
+    log = running.log_path.read_text()
+    assert "AGENT_THREADS" in log
+    assert "Traceback" not in log
+
+
+def test_no_key_is_in_its_log(
+    repository: MongoContextRepository, process_environment: dict[str, str],
+    processes: Processes, sandbox: Sandbox, tmp_path: Path,
+) -> None:  # fmt: skip
+    """Nor a payload."""
+    repository.insert_contexts([work("GENERATIVE", 4711)])
+    given = {**process_environment, **sandbox.environment, "GENERATION_BASE_API_KEY": "hush-hush"}
+    running = main_process(processes, given, AGENT_LOG_LEVEL="DEBUG")
+    running.wait_for_start(lambda: finished(repository) == 1)
+    running.terminate()
+    assert running.wait(30) == 0
+    log = running.log_path.read_text()
+    assert "hush-hush" not in log
+    assert "Number" not in log
