@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,6 +37,8 @@ class Leadership:
         self._on_begin = on_begin
         self._monotonic = monotonic
         self._until = float("-inf")
+        self._asking = threading.Lock()
+        self._given_up = False
 
     @property
     def leads(self) -> bool:
@@ -48,30 +51,35 @@ class Leadership:
         Returns:
             For one that stands by: the seconds until the lead is free, unless its leader keeps it.
         """
-        asked_at = self._monotonic()
-        led = self.leads
-        try:
-            lead = self._repository.lead(self._owner, self._lease)
-            free_in = self._free_in() if lead is Lead.FOLLOWS else None
-        except StoreUnavailable as exc:
-            log.warning("lead.unknown", leads=self.leads, error=str(exc))
-            return None
-        if lead is Lead.FOLLOWS:
-            if self._until > float("-inf"):
-                log.warning("lead.lost")
-            self._until = float("-inf")
-            return free_in
-        self._until = asked_at + self._lease.total_seconds()
+        with self._asking:  # a process that gives the lead up must not take it again meanwhile
+            if self._given_up:
+                return None
+            asked_at = self._monotonic()
+            led = self.leads
+            try:
+                lead = self._repository.lead(self._owner, self._lease)
+                free_in = self._free_in() if lead is Lead.FOLLOWS else None
+            except StoreUnavailable as exc:
+                log.warning("lead.unknown", leads=self.leads, error=str(exc))
+                return None
+            if lead is Lead.FOLLOWS:
+                if self._until > float("-inf"):
+                    log.warning("lead.lost")
+                self._until = float("-inf")
+                return free_in
+            self._until = asked_at + self._lease.total_seconds()
         if lead is not Lead.LEADS or not led:
             log.info("lead.begun", how=lead.value)
             self._on_begin(lead is not Lead.BEGAN)
         return None
 
     def give_up(self) -> None:
-        """Let the next bridge lead at once."""
-        if not self.leads:
+        """Let the next bridge lead at once, and ask no more."""
+        with self._asking:
+            self._given_up = True
+            led, self._until = self.leads, float("-inf")
+        if not led:
             return
-        self._until = float("-inf")
         try:
             self._repository.give_up_lead(self._owner)
         except StoreUnavailable as exc:

@@ -105,12 +105,13 @@ class Recovery:
             for view in self._presence.all()
             if view.broker_id and view.beat_age_seconds > GIVEN_UP.total_seconds()
         }
+        self._buried &= silent  # one that beats again and falls silent is looked at again
         dead = silent - self._buried
         if not dead:
             return
         queues = [service.queue for service in self._registry.values()]
         moved = take_back(self._client, self._settings.dramatiq_namespace, queues, dead)
-        self._buried = silent  # one that beats again and falls silent is looked at again
+        self._buried |= dead
         log.warning("broker.taken_back", messages=moved, processes=len(dead))
         for queue in queues:
             wake(self._client, self._settings.namespace, queue)

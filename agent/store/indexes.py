@@ -50,14 +50,14 @@ class Query(NamedTuple):
 
 PENDING = {"status": "pending"}
 
+# None on `lease.expires_at`: each start, heartbeat and end would write it, while rescue looks
+# through what is in flight, which is bounded, once in five seconds.
 INDEXES = (
     Index("claim", "contexts", ("service_type", "priority", "available_at"), PENDING),
     Index("claim_by_age", "contexts", ("service_type", "available_at"), PENDING),
     Index("adopt", "contexts", ("status", "fence"), PENDING),
     Index("by_service", "contexts", ("service_type", "status")),
     Index("due", "contexts", ("status", "available_at")),
-    Index("leases", "contexts", ("status", "lease.expires_at"),
-          {"lease.expires_at": {"$exists": True}}),
     Index("accepted", "contexts", ("service_type", "status", "available_at"),
           {"remote.accepted_at": {"$exists": True}}),
     Index("deadlines", "contexts", ("status", "deadline_at"), {"deadline_at": {"$type": "date"}}),
@@ -79,8 +79,7 @@ QUERIES = (
     Query("look", "due", (), ("status", "available_at")),
     Query("next due", "due", ("status",), ("available_at",)),
     Query("promote", "due", ("status",), (), ("available_at",)),
-    Query("rescue", "leases", ("status",), (), ("lease.expires_at",)),
-    Query("rescue without a lease", "due", ("status",), beside=("lease.expires_at",)),
+    Query("rescue", "due", ("status",), beside=("lease.expires_at",)),
     Query("sweep", "deadlines", ("status",), (), ("deadline_at",)),
     Query("adopt", "adopt", ("status", "fence")),
     Query("adopt thoroughly", "adopt", ("status",), (), ("fence",)),

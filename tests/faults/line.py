@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 40.0
 """For a worker to end: 20 s for calls that still run, and what a busy machine adds."""
 
+RECORD_SECONDS = 3.0
 LOOK = 50
 """Contexts that one question asks for."""
 
@@ -273,9 +274,22 @@ class Line:
         return History(ids, self.documents(ids), self.sandbox.calls())
 
     def assert_sound(self, ids: Sequence[Any], failed: Mapping[Any, str] | None = None) -> None:
-        """Nothing lost, nothing doubled, and nothing failed but as planned."""
-        found = violations(self.history(ids), failed)
-        assert not found, "\n".join([*found, f"the logs are in {self.folder}"])
+        """Nothing lost, nothing doubled, and nothing failed but as planned.
+
+        Raises:
+            AssertionError: with all that is wrong.
+        """
+        found: list[str] = []
+
+        def is_sound() -> bool:
+            found[:] = violations(self.history(ids), failed)
+            return not found
+
+        try:  # a call is taken down a moment after its reply was sent
+            wait_until(is_sound, RECORD_SECONDS, 0.2)
+        except AssertionError:
+            problems = "\n".join(found)
+            raise AssertionError(f"{problems}\nthe logs are in {self.folder}") from None
 
     def in_broker(self, service: ServiceType) -> int:
         """How many messages of a service wait in its queue."""

@@ -22,7 +22,7 @@ ENQUEUE = b"\r\nRPUSH\r\n"
 def line(new_line: LineFactory) -> Iterator[Line]:
     """A line with one worker and no bridge."""
     with new_line() as line:
-        line.start_worker(GENERATIVE, ANALYSIS, threads=16)
+        line.start_worker(GENERATIVE, ANALYSIS, threads=32)
         yield line
 
 

@@ -10,7 +10,7 @@ import pytest
 from agent.models import Document, new_id
 from agent.services import GENERATIVE
 from tests.factories import foreign
-from tests.faults.history import sent
+from tests.faults.history import Call, sent
 from tests.faults.line import Line, LineFactory, processing_by
 from tests.faults.processes import Running
 from tests.waiting import wait_until
@@ -47,6 +47,12 @@ def stale(worker: Running, context_id: Any) -> bool:
 def theirs(**fields: Any) -> Document:
     """A document of another program, its request known by an id of its own."""
     return foreign(request={"id": new_id("req"), "text": "Hello"}, **fields)
+
+
+def calls_of(line: Line, request_id: str) -> list[Call]:
+    """The calls for one request that have been taken down."""
+    calls = sent(line.sandbox.calls(GENERATIVE))
+    return [call for call in calls if call["request_id"] == request_id]
 
 
 def test_a_context_deleted_while_its_call_runs_stays_deleted(line: Line, worker: Running) -> None:
@@ -90,12 +96,9 @@ def test_a_context_put_in_anew_while_its_call_runs_is_carried_out_anew(
     document = line.document(context_id)
     assert document["status"] == "completed"
     assert [each["outcome"] for each in document["attempts"]] == ["completed"]
-    calls = [
-        call
-        for call in sent(line.sandbox.calls(GENERATIVE))
-        if call["request_id"] == before["request"]["id"]
-    ]
-    assert [call["idempotency_key"] for call in calls] == [context_id] * 2
+    request_id = before["request"]["id"]
+    wait_until(lambda: len(calls_of(line, request_id)) == 2)
+    assert {call["idempotency_key"] for call in calls_of(line, request_id)} == {context_id}
 
 
 def test_documents_of_other_programs_are_carried_out(line: Line, worker: Running) -> None:

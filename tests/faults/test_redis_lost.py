@@ -35,8 +35,8 @@ def line(new_line: LineFactory, own_redis: RedisServer, proxy: Proxy) -> Iterato
 
 @pytest.fixture(scope="module")
 def worker(line: Line) -> Running:
-    """One that takes 200 at once and more."""
-    return line.start_worker(GENERATIVE, threads=160)
+    """One that takes 200 at once."""
+    return line.start_worker(GENERATIVE, threads=200)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -35,6 +35,14 @@ def line(new_line: LineFactory) -> Iterator[Line]:
 def pause_of_generative(line: Line) -> Pause | None:
     state = line.repository.service_states().get(GENERATIVE.name)
     return state.pause if state is not None else None
+
+
+def calls_in_all(line: Line, ids: Sequence[str]) -> int:
+    """How often these have been called, once nothing is under way."""
+    wait_until(lambda: line.count(ids, status={"$in": ["queued", "processing"]}) == 0)
+    calls = sum(document["attempt"] for document in line.documents(ids))
+    wait_until(lambda: len(sent(line.sandbox.calls(GENERATIVE))) == calls)
+    return calls
 
 
 def be_down(line: Line, seconds: float) -> None:
@@ -102,17 +110,15 @@ def test_a_refused_key_pauses_its_service_until_it_is_put_right(new_line: LineFa
         wait_until(lambda: pause_of_generative(line))
         others = line.submit(ANALYSIS, 10) + line.submit(COMMUNICATION, 10)
         line.wait_until_final(others, 10)
-        wait_until(lambda: line.count(ids, status={"$in": ["queued", "processing"]}) == 0)
+        calls = calls_in_all(line, ids)
+        assert calls < 20
         paused = pause_of_generative(line)
         assert paused is not None
         assert paused.by == "unauthorized"
-        calls = len(line.sandbox.calls(GENERATIVE))
-        assert calls < 20
 
         line.later(GENERATIVE, PAUSE_SECONDS)
         wait_until(lambda: (now := pause_of_generative(line)) and now.since > paused.since)
-        wait_until(lambda: line.count(ids, status={"$in": ["queued", "processing"]}) == 0)
-        assert len(line.sandbox.calls(GENERATIVE)) == calls + 1
+        assert calls_in_all(line, ids) == calls + 1
 
         worker.terminate()
         assert worker.wait(10) == 0
@@ -131,7 +137,7 @@ def test_a_paused_service_is_resumed_by_hand(line: Line) -> None:
     line.sandbox.fault(GENERATIVE, status=401)
     ids = line.submit(GENERATIVE, 40)
     wait_until(lambda: pause_of_generative(line))
-    wait_until(lambda: line.count(ids, status={"$in": ["queued", "processing"]}) == 0)
+    calls_in_all(line, ids)
     waiting = [each["_id"] for each in line.documents(ids) if each["status"] == "pending"]
     line.sandbox.heal(GENERATIVE)
     assert line.repository.resume_service(GENERATIVE.name)

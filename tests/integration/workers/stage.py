@@ -14,6 +14,7 @@ from agent.outcomes import Outcome
 from agent.replies import Reply
 from agent.services import GENERATIVE
 from agent.store.mongo_context_repository import MongoContextRepository
+from agent.store.services import Pause
 from agent.workers.call import Attempt, ServiceRequest, call_headers
 from agent.workers.carrier import Carrier
 from agent.workers.worker_base import ClientWorker
@@ -21,7 +22,6 @@ from tests.factories import a_context
 
 Answer = Reply | Mapping[str, Any] | Exception
 BASE_URL = "http://base.example"
-HURRY = {"GENERATION_BASE_TIMEOUT": "5"}
 
 
 def reply(status: int, body: object = None, **headers: str) -> Reply:
@@ -137,3 +137,12 @@ def process(repository: MongoContextRepository, worker: ClientWorker) -> Iterato
     finally:
         found.join()
         found.carrier.close()
+
+
+def pause_of(found: Process) -> Pause | None:
+    state = found.repository.service_states().get(found.service_type)
+    return None if state is None else state.pause
+
+
+def attempts_of(document: Document) -> list[str]:
+    return [attempt["outcome"] for attempt in document["attempts"]]

@@ -3,51 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 import threading
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.errors import ConfigurationError
-from agent.models import Document
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.workers.analysis_worker import AnalysisWorker
 from agent.workers.communication_worker import CommunicationWorker
 from agent.workers.generative_worker import GenerativeWorker
 from agent.workers.worker_base import ClientWorker
-from tests.conftest import ROOT
 from tests.factories import LONG_AGO, a_context, foreign
-from tests.faults.processes import Processes
 from tests.faults.proxy import Proxy
 from tests.faults.sandbox import Sandbox
 from tests.integration.workers.stage import Blocking, Scripted, reply
+from tests.integration.workers.works import BODIES, finished, work
 from tests.waiting import wait_until
-
-BODIES: Mapping[str, Document] = {
-    "GENERATIVE": {"prompt": "Number {{number}}"},
-    "ANALYSIS": {},
-    "COMMUNICATION": {"recipient": "ann", "message": "Number {{number}}", "channel": "mail"},
-}
-
-
-def work(service_type: str, number: int, **fields: Any) -> Document:
-    """A context that its Base service can carry out."""
-    template = {
-        "id": "t", "service_type": service_type, "service_template": BODIES[service_type]
-    }  # fmt: skip
-    data = {"number": number, "series": [1, 2, number]}
-    request = {"id": f"r{number}", "data": data}
-    return a_context(service_type=service_type, template=template, request=request, **fields)
-
-
-def finished(repository: MongoContextRepository, status: str = "completed") -> int:
-    return sum(counts.get(status, 0) for counts in repository.count_by_status().values())
 
 
 def threads() -> set[threading.Thread]:
@@ -66,21 +39,6 @@ def while_working(worker: ClientWorker, predicate: Any) -> None:
             await worker.stop()
 
     asyncio.run(live())
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    found = Processes(tmp_path_factory.mktemp("alone"), {"PYTHONPATH": str(ROOT)})
-    yield found
-    found.stop()
-
-
-@pytest.fixture(scope="module")
-def sandbox(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """The three Base services."""
-    found = Sandbox(processes, tmp_path_factory.mktemp("sandbox"))
-    found.start()
-    return found
 
 
 @pytest.fixture
@@ -282,55 +240,3 @@ def test_a_worker_waits_for_mongodb(
         await worker.stop()
 
     asyncio.run(live())
-
-
-# `python -m agent.main`
-
-
-def main_process(processes: Processes, environment: Mapping[str, str], **more: str) -> Any:
-    """All three workers in one process of their own."""
-    given = {**environment, "AGENT_POLL_INTERVAL": "0.05", "AGENT_LEASE": "3", **more}
-    return processes.start("main", sys.executable, "-m", "agent.main", environment=given)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_all_three_run_in_one_process_until_they_are_told_to_stop(
-    repository: MongoContextRepository, process_environment: dict[str, str],
-    processes: Processes, sandbox: Sandbox, number: signal.Signals,
-) -> None:  # fmt: skip
-    """And then it ends with 0."""
-    repository.insert_contexts([work(name, n) for name in BODIES for n in range(5)])
-    running = main_process(processes, {**process_environment, **sandbox.environment})
-    running.wait_for_start(lambda: finished(repository) == 15)
-    assert len(running.logged("attempt.ended")) == 15
-    os.kill(running.handle.pid, number)
-    assert running.wait(30) == 0
-    assert len(running.logged("worker.stopped")) == 3
-
-
-def test_a_wrong_setting_ends_it_with_one_line(
-    process_environment: dict[str, str], processes: Processes, sandbox: Sandbox
-) -> None:
-    """Which names the variable; no traceback."""
-    given = {**process_environment, **sandbox.environment}
-    running = main_process(processes, given, AGENT_THREADS="many")
-    assert running.wait(30) == 78
-    log = running.log_path.read_text()
-    assert "AGENT_THREADS" in log
-    assert "Traceback" not in log
-
-
-def test_no_key_is_in_its_log(
-    repository: MongoContextRepository, process_environment: dict[str, str],
-    processes: Processes, sandbox: Sandbox, tmp_path: Path,
-) -> None:  # fmt: skip
-    """Nor a payload."""
-    repository.insert_contexts([work("GENERATIVE", 4711)])
-    given = {**process_environment, **sandbox.environment, "GENERATION_BASE_API_KEY": "hush-hush"}
-    running = main_process(processes, given, AGENT_LOG_LEVEL="DEBUG")
-    running.wait_for_start(lambda: finished(repository) == 1)
-    running.terminate()
-    assert running.wait(30) == 0
-    log = running.log_path.read_text()
-    assert "hush-hush" not in log
-    assert "Number" not in log

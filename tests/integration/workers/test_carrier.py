@@ -13,9 +13,7 @@ from agent.errors import OutcomeUnknown, ServiceUnavailable
 from agent.models import Document
 from agent.services import COMMUNICATION
 from agent.store.mongo_context_repository import MongoContextRepository
-from agent.store.services import Pause
-from tests.factories import LONG_AGO
-from tests.integration.workers.stage import BASE_URL, Process, Scripted, process, reply
+from tests.integration.workers.stage import Process, Scripted, attempts_of, pause_of, process, reply
 
 SECOND = timedelta(seconds=1)
 
@@ -24,15 +22,6 @@ class Mail(Scripted):
     """One whose service does not do a thing twice on a guess."""
 
     service = COMMUNICATION
-
-
-def pause_of(found: Process) -> Pause | None:
-    state = found.repository.service_states().get(found.service_type)
-    return None if state is None else state.pause
-
-
-def attempts_of(document: Document) -> list[str]:
-    return [attempt["outcome"] for attempt in document["attempts"]]
 
 
 def waits(document: Document, found: Process) -> timedelta:
@@ -208,62 +197,6 @@ def test_five_403s_in_a_row_pause_the_service(repository: MongoContextRepository
     assert statuses == ["failed"] * 4 + ["scheduled"]
     assert pause is not None
     assert (pause.by, pause.context_id) == ("forbidden", "ctx_4")
-
-
-def test_accepted_work_is_asked_for_until_it_is_done(repository: MongoContextRepository) -> None:
-    """One call, however many polls; none of them is an attempt."""
-    location = f"{BASE_URL}/api/v1/contexts/7"
-    answers = (
-        reply(202, location=location),
-        reply(200, {"status": "running"}),
-        reply(500),
-        reply(200, {"status": "completed", "text": "Hello"}),
-    )
-    worker = Scripted(*answers)
-    with process(repository, worker) as found:
-        found.insert()
-        seen = []
-        for _ in answers:
-            found.carry()
-            document = found.document()
-            seen.append((document["status"], document["wait_reason"], attempts_of(document)))
-            if document["status"] == "scheduled":
-                assert document["remote"]["status_url"] == location
-                found.repository.run_now("ctx_1")
-    polling = ("scheduled", "poll", ["accepted"])
-    assert seen == [polling] * 3 + [("completed", None, ["accepted", "completed"])]
-    assert (document["attempt"], document["failures"], document["fence"]) == (1, 0, 4)
-    assert document["results"] == {"status": "completed", "text": "Hello"}
-    assert "remote" not in document
-    assert (worker.keys, worker.polls) == (["ctx_1"], 3)
-
-
-def test_accepted_work_that_is_never_finished_fails(
-    repository: MongoContextRepository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once its time is over, whatever the service says."""
-    monkeypatch.setenv("GENERATION_BASE_ACCEPTED_TIMEOUT", "3600")
-    remote = {"status_url": f"{BASE_URL}/1", "accepted_at": LONG_AGO, "polls": 99}
-    with process(repository, Scripted(reply(200, {"status": "running"}))) as found:
-        found.insert(remote=remote, attempt=1)
-        found.carry()
-        document = found.document()
-    assert (document["status"], document["error"]["type"]) == ("failed", "AcceptedTimeout")
-    assert "remote" not in document
-
-
-def test_a_wrong_key_while_polling_keeps_what_was_accepted(
-    repository: MongoContextRepository,
-) -> None:
-    """The service has the work; it is asked again when the pause is over."""
-    remote = {"status_url": f"{BASE_URL}/1", "accepted_at": repository.now(), "polls": 1}
-    with process(repository, Scripted(reply(401))) as found:
-        found.insert(remote=remote, attempt=1)
-        found.carry()
-        document, pause = found.document(), pause_of(found)
-    assert (document["wait_reason"], document["remote"]["polls"]) == ("poll", 2)
-    assert pause is not None
-    assert pause.by == "unauthorized"
 
 
 @pytest.mark.parametrize(

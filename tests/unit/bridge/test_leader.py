@@ -158,6 +158,15 @@ def test_the_lead_is_given_up_at_once() -> None:
     assert (bridge.leads, bridge.locks.given_up) == (False, ["bridge:1"])
 
 
+def test_one_that_gave_the_lead_up_does_not_take_it_again() -> None:
+    """Its last step may have been under way."""
+    bridge = Bridge()
+    bridge.step(Lead.BEGAN)
+    bridge.leadership.give_up()
+    bridge.step(Lead.BEGAN)
+    assert (bridge.leads, len(bridge.locks.asked)) == (False, 1)
+
+
 def test_a_follower_has_nothing_to_give_up() -> None:
     """Least of all the lead of another."""
     bridge = Bridge()

@@ -9,18 +9,9 @@ import pytest
 
 from agent import outcomes
 from agent.models import AttemptRecord, Document, ErrorRecord
-from agent.outcomes import SERVICE_AT_FAULT, Kind, Outcome
+from agent.outcomes import Kind, Outcome
 from agent.store.changes import Hold, Write
-from agent.workers.settle import (
-    MAX_SNOOZES,
-    Ran,
-    is_failing,
-    is_forbidden,
-    is_last,
-    record_of,
-    weigh,
-    write_of,
-)
+from agent.workers.settle import Ran, is_last, record_of, write_of
 from tests.factories import a_context, a_lease
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -266,47 +257,3 @@ def test_odd_accepted_work_is_asked_for_all_the_same(remote: Any) -> None:
     found = Ran(document, Hold("ctx_1", 3, "t"), "worker:1", True, 0.1, "trace_1")
     write = write_of(outcomes.accepted(STATUS_URL), found, NOW, lambda: 0.0)
     assert changed(write)["remote"] == {"status_url": STATUS_URL, "accepted_at": NOW, "polls": 1}
-
-
-# What an outcome means beside those of others
-
-
-def test_a_snooze_too_many_counts_as_a_failure() -> None:
-    """After a hundred in a row; the service's pause stands."""
-    outcome = outcomes.snooze(ERROR, 5 * SECOND, 9 * SECOND)
-    before = weigh(outcome, running(snoozes=MAX_SNOOZES - 2), refused_alone=False)
-    assert before == outcome
-    after = weigh(outcome, running(snoozes=MAX_SNOOZES - 1), refused_alone=False)
-    assert (after.kind, after.pause) == (Kind.RETRY, 9 * SECOND)
-
-
-def test_one_that_is_refused_alone_counts_a_failure_and_pauses_nobody() -> None:
-    """Others of its service succeed meanwhile; a first refusal is still no proof."""
-    outcome = outcomes.snooze(ERROR, 5 * SECOND, 9 * SECOND)
-    assert weigh(outcome, running(snoozes=0), refused_alone=True) == outcome
-    after = weigh(outcome, running(snoozes=1), refused_alone=True)
-    assert (after.kind, after.pause, after.delay) == (Kind.RETRY, None, 5 * SECOND)
-
-
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.SNOOZE])
-def test_only_snoozes_are_weighed(kind: Kind) -> None:
-    """Every other outcome is what it is."""
-    outcome = EVERY_OUTCOME[kind]
-    assert weigh(outcome, running(snoozes=MAX_SNOOZES), refused_alone=True) is outcome
-
-
-@pytest.mark.parametrize("kind", sorted(SERVICE_AT_FAULT))
-def test_faults_of_the_service_are_told_from_those_of_a_context(kind: str) -> None:
-    """The breaker counts the first only."""
-    assert is_failing(outcomes.retry(ErrorRecord(type=kind, message="…")))
-    assert not is_failing(outcomes.failed(ErrorRecord(type="ServiceRejected", message="…")))
-    assert not is_failing(outcomes.completed({}))
-
-
-def test_a_403_is_told_by_its_code() -> None:
-    """Whatever kind of outcome it came to."""
-    refused = ErrorRecord(type="Forbidden", message="no", status_code=403)
-    assert is_forbidden(outcomes.failed(refused))
-    assert is_forbidden(outcomes.snooze(refused))
-    assert not is_forbidden(outcomes.failed(ERROR))
-    assert not is_forbidden(outcomes.completed({}))
