@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -194,6 +195,8 @@ def run(settings: Settings) -> None:
         ConfigurationError: one of them is wrong.
     """
     configure_logging(settings)
+    # it warns of every turn that a job which still runs leaves out; that is what is asked of it
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -17,7 +17,7 @@ from agent.settings import Settings
 from agent.store.changes import Write
 from agent.store.clock import ServerClock
 from agent.store.connection import database_of, is_refused, translated
-from agent.store.raw import RAW, plain
+from agent.store.raw import RAW, legible, plain
 
 LONGEST_QUERY_MS = 30_000
 """A read that takes longer than this on the server is ended there: nobody waits for it any more."""
@@ -55,12 +55,16 @@ class Store:
         limit: int = 0,
         hint: str | None = None,
     ) -> list[Document]:
-        """The documents. `hint` names the index; where it is missing the server chooses."""
+        """The documents. `hint` names the index; where it is missing the server chooses.
+
+        One that cannot be decoded is an error only where whole ones are asked for.
+        """
         try:
             with translated():
                 cursor = self._raw_contexts.find(filter, projection, sort=sort, limit=limit)
                 cursor = cursor if hint is None else cursor.hint(hint)
-                return [plain(raw) for raw in cursor.max_time_ms(LONGEST_QUERY_MS)]
+                read = plain if projection is None else legible
+                return [read(raw) for raw in cursor.max_time_ms(LONGEST_QUERY_MS)]
         except StoreUnavailable as exc:
             if hint is None or not is_refused(exc):
                 raise
@@ -69,7 +73,8 @@ class Store:
     def _find_one(self, filter: Document, projection: Document | None = None) -> Document | None:
         with translated():
             raw = self._raw_contexts.find_one(filter, projection)
-            return None if raw is None else plain(raw)
+            read = plain if projection is None else legible
+            return None if raw is None else read(raw)
 
     def _aggregate(self, pipeline: list[Document], *, hint: str | None = None) -> list[Document]:
         """What the pipeline gives. `hint` as in `_find`."""

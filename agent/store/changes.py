@@ -28,6 +28,11 @@ class Write(NamedTuple):
     filter: Document
     update: Document
 
+    @property
+    def leaves_attempt(self) -> bool:
+        """Whether it records an attempt, by which it is found again."""
+        return "$push" in self.update
+
 
 class Hold(NamedTuple):
     """What a worker that started a context holds in its hand: proof that the context is its own."""

@@ -147,7 +147,7 @@ class GroupWriter:
             _answer(item, lambda item=item: self._took_place(item))
 
     def _took_place(self, item: _Finish) -> bool:
-        fate = self._store.fate(item.hold)
+        fate = self._store.fate(item.hold, leaves_attempt=item.write.leaves_attempt)
         if fate is Fate.HELD:  # it matched nothing then, and would now
             return self._store.write_back(item.write)
         return fate is Fate.APPLIED

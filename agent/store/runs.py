@@ -54,10 +54,14 @@ class Runs(Store):
         """The whole documents of these ids, in any order."""
         return self._find({"_id": {"$in": list(ids)}})
 
-    def fate(self, hold: Hold) -> Fate:
-        """What became of the last write for this hold."""
+    def fate(self, hold: Hold, *, leaves_attempt: bool = True) -> Fate:
+        """What became of the last write for this hold.
+
+        Args:
+            leaves_attempt: whether that write records an attempt, as all do but release and poll.
+        """
         document = self._find_one({"_id": hold.context_id}, HELD)
-        return fate_of(document, hold)
+        return fate_of(document, hold, leaves_attempt=leaves_attempt)
 
     def renew(self, holds: Sequence[Hold], lease: timedelta) -> list[Hold]:
         """Renew the leases of these runs in one update; those that are no longer theirs."""
@@ -93,7 +97,7 @@ def is_started(document: Document | None, fence: int, token: str) -> bool:
     )
 
 
-def fate_of(document: Document | None, hold: Hold) -> Fate:
+def fate_of(document: Document | None, hold: Hold, *, leaves_attempt: bool) -> Fate:
     """What became of the write of a hold, by the document as it is now."""
     if document is None:
         return Fate.LOST
@@ -102,6 +106,8 @@ def fate_of(document: Document | None, hold: Hold) -> Fate:
     attempts: list[Any] = document.get("attempts") or []
     if any(isinstance(entry, dict) and entry.get("token") == hold.token for entry in attempts):
         return Fate.APPLIED
-    # a poll or a release leaves no attempt behind, but the context where only its holder puts it
-    unrecorded = document.get("status") == Status.PENDING or document.get("wait_reason") == "poll"
-    return Fate.APPLIED if unrecorded and document.get("fence") == hold.fence else Fate.LOST
+    if leaves_attempt or document.get("fence") != hold.fence:
+        return Fate.LOST
+    # a poll or a release leaves none behind, but the context where its holder puts it
+    put_back = document.get("status") == Status.PENDING or document.get("wait_reason") == "poll"
+    return Fate.APPLIED if put_back else Fate.LOST

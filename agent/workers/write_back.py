@@ -16,6 +16,7 @@ from agent.logs import get_logger
 from agent.models import ErrorRecord
 from agent.outcomes import Kind, Outcome
 from agent.services import OnAmbiguous
+from agent.store.changes import Write
 from agent.store.group_writer import GroupWriter
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.runs import Fate
@@ -66,7 +67,7 @@ class WriteBack:
                 outcome = _not_storable(exc)
             except StoreUnavailable as exc:
                 log.warning("reply.kept", error=str(exc), **run.fields)
-                fate = self._wait_for_fate(run)
+                fate = self._wait_for_fate(run, write)
                 if fate is not Fate.HELD:
                     return outcome if fate is Fate.APPLIED else None
 
@@ -94,13 +95,13 @@ class WriteBack:
     def _ran(self, run: Run, seconds: float) -> Ran:
         return Ran(run.document, run.hold, self._worker_id, run.claim.polls, seconds, run.trace_id)
 
-    def _wait_for_fate(self, run: Run) -> Fate:
+    def _wait_for_fate(self, run: Run, write: Write) -> Fate:
         """What became of a write whose answer was lost, once MongoDB answers again."""
         pause = FIRST_PAUSE_SECONDS
         while not run.abandoned and not self._closed.wait(pause):
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             try:
-                return self._repository.fate(run.hold)
+                return self._repository.fate(run.hold, leaves_attempt=write.leaves_attempt)
             except StoreUnavailable:
                 continue
         return Fate.LOST

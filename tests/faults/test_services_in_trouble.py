@@ -40,7 +40,7 @@ def pause_of_generative(line: Line) -> Pause | None:
 def calls_in_all(line: Line, ids: Sequence[str]) -> int:
     """How often these have been called, once nothing is under way."""
     wait_until(lambda: line.count(ids, status={"$in": ["queued", "processing"]}) == 0)
-    calls = sum(document["attempt"] for document in line.documents(ids))
+    calls: int = sum(document["attempt"] for document in line.documents(ids))
     wait_until(lambda: len(sent(line.sandbox.calls(GENERATIVE))) == calls)
     return calls
 

@@ -223,6 +223,19 @@ def test_one_that_cannot_be_decoded_fails_alone(
     assert {states[f"them{n}"]["status"] for n in range(4)} == {"pending"}
 
 
+@pytest.mark.parametrize("field", ["_id", "uuid"])
+def test_one_that_cannot_be_decoded_holds_up_no_other(
+    repository: MongoContextRepository, adopt: Adopt, field: str
+) -> None:
+    """Not even where its id is what nobody can read: the look, the list and the claim go on."""
+    insert(repository, foreign(**{field: Binary(b"too short", 4)}), foreign(_id="them"))
+    assert repository.look().pending is True
+    assert adopt.run() == 2
+    assert repository.find_context("them")["fence"] == 0
+    assert [each["status"] for each in repository.list_contexts()].count("failed") == 1
+    assert len(repository.claim("GENERATIVE", calls=9, lease=LEASE, owner="bridge:1")) == 1
+
+
 def test_one_that_another_program_changes_meanwhile_is_read_again(
     repository: MongoContextRepository, adopt: Adopt, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,9 +128,10 @@ def test_whatever_was_written_is_found_again(repository: MongoContextRepository,
         "retry": changes.reschedule(now, HOLD, available_at=now, reason=WaitReason.RETRY,
                                     attempt=ATTEMPT),
     }  # fmt: skip
-    assert repository.write_back(writes[kind]) is True
-    assert repository.fate(HOLD) is Fate.APPLIED
-    assert repository.write_back(writes[kind]) is False
+    write = writes[kind]
+    assert repository.write_back(write) is True
+    assert repository.fate(HOLD, leaves_attempt=write.leaves_attempt) is Fate.APPLIED
+    assert repository.write_back(write) is False
 
 
 def test_what_a_rescue_took_is_lost(repository: MongoContextRepository) -> None:
@@ -138,4 +139,6 @@ def test_what_a_rescue_took_is_lost(repository: MongoContextRepository) -> None:
     document = insert(repository, status="processing")
     attempt = AttemptRecord(number=1, outcome="lost")
     assert repository.rescue_processing(document, delay=LEASE, attempt=attempt)
+    assert repository.fate(HOLD) is Fate.LOST
+    repository.run_now("ctx_1")  # it is pending at the fence of the hold, as after a release
     assert repository.fate(HOLD) is Fate.LOST
