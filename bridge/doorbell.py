@@ -6,6 +6,7 @@ A ring that comes while a round runs is not lost: the loop looks at the flag bef
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from enum import IntFlag
 
@@ -15,6 +16,9 @@ from agent.projections.doorbell import Listener, doorbell_channel
 from agent.store.mongo_context_repository import MongoContextRepository
 
 STREAM_RETRY_SECONDS = 5.0
+"""A stream that ends sooner than this is not opened anew at once."""
+LEAD_SECONDS = 0.1
+"""How often a bridge that stands by looks whether it leads; that costs nobody anything."""
 
 
 class Ring(IntFlag):
@@ -87,9 +91,11 @@ class Doorbell:
     def _watch(self) -> None:
         supported = True
         while supported and not self._stopping.is_set():
+            began = time.monotonic()
             if self._leads():
                 supported = self._repository.watch_inserts(self._inserted, self._ends)
-            self._stopping.wait(STREAM_RETRY_SECONDS if not self._leads() else 0.5)
+            broke = self._leads() and time.monotonic() - began < STREAM_RETRY_SECONDS
+            self._stopping.wait(STREAM_RETRY_SECONDS if broke else LEAD_SECONDS)
 
     def _inserted(self, foreign: bool) -> None:
         self._bell.ring(Ring.ROOM | Ring.FOREIGN if foreign else Ring.ROOM)

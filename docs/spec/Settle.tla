@@ -103,7 +103,7 @@ ReadToRecount(s) ==
 ReadChild(s, c) ==
     /\ settling[s].step = "counts" /\ c \notin settling[s].read
     /\ Becomes(s,
-        IF child[c].status \notin Final \/ child[c].reopens THEN Resting
+        IF child[c].status \notin Final THEN Resting
         ELSE [settling[s] EXCEPT
                 !.read = @ \union {c},
                 !.verdict = IF child[c].status = "completed" THEN @ ELSE "failed"])

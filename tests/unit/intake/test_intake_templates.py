@@ -142,7 +142,7 @@ def test_load_folder_returns_what_it_added(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
     """The message names the variable."""
-    with pytest.raises(ConfigurationError, match=r"AGENT_TEMPLATES.*nowhere"):
+    with pytest.raises(ConfigurationError, match=r"nowhere.*AGENT_TEMPLATES"):
         TemplateSource(None, [tmp_path / "nowhere"], registry=REGISTRY)
 
 
