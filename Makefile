@@ -1,5 +1,6 @@
 # The front door: `make` alone lists what there is. All of it sets up what it needs by itself.
-# PYTHON=… chooses the interpreter; PYTEST_ARGS, DEMO_ARGS, UP_ARGS and BENCH_ARGS are passed on.
+# PYTHON=… chooses the interpreter; PYTEST_ARGS, DEMO_ARGS, UP_ARGS, SPEC_ARGS and BENCH_ARGS are
+# passed on.
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -35,13 +36,17 @@ test: $(READY) ## run every test, on real servers
 test-long: $(READY) ## run the tests that take minutes each and that `make test` leaves out
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m long $(PYTEST_ARGS)
 
-check: $(READY) ## check format, lint, types, import rules, the settings page and the deployment files
+check: $(READY) ## check format, lint, types, import rules, pages, deployment files and the formal model
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.settings_doc --check
 	$(BIN)/python -m scripts.house
+	$(BIN)/python -m scripts.spec
+
+spec: $(READY) ## have TLC check the formal model in docs/spec; wants Java, and Maven once
+	$(BIN)/python -m scripts.spec $(SPEC_ARGS)
 
 format: $(READY) ## format the code, and mend what the linter can
 	$(BIN)/ruff check --fix-only --quiet .

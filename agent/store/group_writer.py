@@ -124,8 +124,8 @@ class GroupWriter:
         for position, (code, message) in refused.items():
             group[position].reply.set_exception(error_of(code, message))
         rest = [item for position, item in enumerate(group) if position not in refused]
-        self._answer_starts([item for item in rest if isinstance(item, _Start)])
         self._answer_finishes([item for item in rest if isinstance(item, _Finish)], whole)
+        self._answer_starts([item for item in rest if isinstance(item, _Start)])
 
     def _answer_starts(self, items: Sequence[_Start]) -> None:
         found = self._read([item.claim.context_id for item in items])

@@ -165,13 +165,19 @@ def _known(status: Any) -> Status | None:
 
 
 def was_definite(document: Document) -> bool:
-    """Whether a whole reply told how the last call ended; without any call nothing was told."""
+    """Whether nothing that was sent under the context's idempotency key may still have its effect.
+
+    Either the service has answered for the work itself, or no attempt so far can have reached it. A
+    refused connection after a call without a reply tells nothing about that call.
+    """
     attempts = document.get("attempts") or []
-    if not attempts:
-        return False
+    if not attempts or attempts[-1].get("number") != document.get("attempt"):
+        return False  # never called, or cancelled while its call ran
     last = attempts[-1]
-    if last.get("outcome") == "accepted":
-        return False  # the service has the work, and may have finished it
-    if document.get("status") == Status.CANCELLED and last.get("number") != document.get("attempt"):
-        return False  # it was cancelled while its call ran
-    return bool(last.get("definite", False))
+    answered = (last.get("error") or {}).get("status_code") is not None
+    if last.get("outcome") == "completed" or (last.get("outcome") == "failed" and answered):
+        return bool(last.get("definite", False))
+    harmless = all(
+        each.get("definite", False) and each.get("outcome") != "accepted" for each in attempts
+    )
+    return harmless and len(attempts) == document.get("attempt")

@@ -33,6 +33,7 @@ from agent.workers.worker_base import ClientWorker
 from agent.workers.write_back import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, WriteBack
 
 MAX_CONNECTIONS = 8
+WRITING_SECONDS = 2.0
 PAUSED_BY = {401: "unauthorized", 403: "forbidden"}
 
 log = get_logger()
@@ -113,6 +114,8 @@ class Carrier:
             return
         for run in self._running.all():
             self._write_back.give_up(run, self._worker(run.service_type).policy)
+        # those whose reply is there are being written, which takes a moment or an outage
+        self._running.wait_until_all(lambda run: not run.ended, WRITING_SECONDS)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -236,7 +239,7 @@ class Carrier:
         run.note_sent()
 
     def _settle(self, run: Run, outcome: Outcome, seconds: float, pickup: float | None) -> None:
-        if run.abandoned:
+        if not run.end():
             return
         self._judge.record(run, outcome, seconds, pickup)
         outcome = self._judge.weigh(run, outcome, self._repository.now())

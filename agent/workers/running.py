@@ -74,11 +74,19 @@ class Run:
                 raise Draining("the process is shutting down")
             self.sent = True
 
-    def abandon(self) -> bool:
-        """Take it out of its thread's hands; False if that was done before."""
+    def end(self) -> bool:
+        """Its outcome is known; False if it was taken out of its thread's hands before."""
         with self.lock:
-            before, self.abandoned = self.abandoned, True
-            return not before
+            self.ended = not self.abandoned
+            return self.ended
+
+    def abandon(self) -> bool:
+        """Take it out of its thread's hands; False if it has ended, or that was done before."""
+        with self.lock:
+            if self.ended or self.abandoned:
+                return False
+            self.abandoned = True
+            return True
 
 
 class Running:
@@ -106,8 +114,14 @@ class Running:
 
     def wait_until_none(self, seconds: float) -> bool:
         """Wait until nothing runs; False if that took too long."""
+        return self.wait_until_all(lambda _run: False, seconds)
+
+    def wait_until_all(self, that: Callable[[Run], bool], seconds: float) -> bool:
+        """Wait until all that runs is like that; False if that took too long."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._runs, timeout=max(0.0, seconds))
+            return self._changed.wait_for(
+                lambda: all(map(that, self._runs.values())), timeout=max(0.0, seconds)
+            )
 
 
 class Heartbeat:

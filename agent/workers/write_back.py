@@ -54,7 +54,6 @@ class WriteBack:
 
         A reply that MongoDB cannot hold is a failure of its context, and of no other.
         """
-        run.ended = True
         ran = self._ran(run, seconds)
         while True:
             write = write_of(outcome, ran, self._repository.now(), random.random)
@@ -72,8 +71,9 @@ class WriteBack:
                     return outcome if fate is Fate.APPLIED else None
 
     def give_up(self, run: Run, policy: OnAmbiguous) -> None:
-        """Settle a run whose time is over: release what was not sent; for the rest its service
-        says what an unknown outcome means. Its thread's own write is stale then."""
+        """Settle a run whose time is over and whose reply is not there: release what was not sent;
+        for the rest its service says what an unknown outcome means. Its thread then writes
+        nothing."""
         if not run.document or not run.abandon():
             return
         outcome = outcomes.released()
@@ -98,7 +98,7 @@ class WriteBack:
     def _wait_for_fate(self, run: Run, write: Write) -> Fate:
         """What became of a write whose answer was lost, once MongoDB answers again."""
         pause = FIRST_PAUSE_SECONDS
-        while not run.abandoned and not self._closed.wait(pause):
+        while not self._closed.wait(pause):
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             try:
                 return self._repository.fate(run.hold, leaves_attempt=write.leaves_attempt)

@@ -30,7 +30,7 @@ def line(configuration: Configuration, verdict: Verdict) -> str:
     elif configuration.violates is not None:
         said = f"{said}, as it has to be"
     return (
-        f"{configuration.name:<16}{said:<50}{verdict.states:>10,} states{verdict.seconds:>7.1f} s"
+        f"{configuration.name:<18}{said:<50}{verdict.states:>10,} states{verdict.seconds:>7.1f} s"
     )
 
 

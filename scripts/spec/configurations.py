@@ -39,4 +39,6 @@ CONFIGURATIONS = (
     Configuration("SettleLiveness", "Settle"),
     Configuration("SettleUnguarded", "Settle", violates="ParentTrue"),
     Configuration("LeaseDeep", "Lease", deep=True),
+    Configuration("LeaseLivenessDeep", "Lease", deep=True),
+    Configuration("LeasePoisonDeep", "Lease", deep=True),
 )

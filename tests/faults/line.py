@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -325,8 +324,3 @@ def processing_by(line: Line, worker: Running, ids: Sequence[Any]) -> list[Any]:
         {"_id": 1},
     )
     return [document["_id"] for document in found]
-
-
-def environment_of(line: Line) -> dict[str, str]:
-    """The environment of a process of this line that is started by hand."""
-    return {**os.environ, **line.environment}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,33 +16,47 @@ from tests.waiting import wait_until, wait_until_past
 
 OUTAGE_SECONDS = 8.0
 """Longer than the lease of a running context, which is 3 s here, and than one try to reach it."""
+LATER_SECONDS = 1.5
+"""A rescue waits for one lease, and the next sign of life of the worker comes within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways of the bridge and of the worker to MongoDB."""
+
+    bridge: Proxy
+    worker: Proxy
 
 
 @pytest.fixture(scope="module")
-def proxy(mongodb_uri: str) -> Iterator[Proxy]:
-    """Between the line and its MongoDB."""
-    with Proxy.before(mongodb_uri) as proxy:
-        yield proxy
+def ways(mongodb_uri: str) -> Iterator[Ways]:
+    with Proxy.before(mongodb_uri) as bridge, Proxy.before(mongodb_uri) as worker:
+        yield Ways(bridge, worker)
 
 
 @pytest.fixture(scope="module")
-def line(new_line: LineFactory, mongodb_uri: str, proxy: Proxy) -> Iterator[Line]:
-    """A line that reaches its MongoDB through the proxy; the test itself looks behind it."""
-    with new_line(MONGODB_URI=proxy.through(mongodb_uri)) as line:
-        line.start_bridge()
+def line(new_line: LineFactory, mongodb_uri: str, ways: Ways) -> Iterator[Line]:
+    """A line that reaches its MongoDB through the proxies; the test itself looks behind them."""
+    with new_line() as line:
+        line.start_bridge(MONGODB_URI=ways.bridge.through(mongodb_uri))
         yield line
 
 
 @pytest.fixture(scope="module")
-def worker(line: Line) -> Running:
-    return line.start_worker(GENERATIVE, ANALYSIS, COMMUNICATION, threads=24)
+def worker(line: Line, mongodb_uri: str, ways: Ways) -> Running:
+    return line.start_worker(
+        *(GENERATIVE, ANALYSIS, COMMUNICATION),
+        threads=24,
+        MONGODB_URI=ways.worker.through(mongodb_uri),
+    )
 
 
 @pytest.mark.parametrize("how", ["cut", "stall"])
 def test_no_second_call_for_a_worker_that_lived_without_mongodb(
-    line: Line, proxy: Proxy, worker: Running, how: str
+    line: Line, ways: Ways, worker: Running, how: str
 ) -> None:
-    """It keeps the replies and stores them; nobody takes its contexts though their leases ended."""
+    """It keeps the replies and stores them, and though its leases ended nobody takes its contexts,
+    not even while it is a moment later to be back than the bridge."""
     slow = {"latency_seconds": 6}
     running = [
         *line.submit(GENERATIVE, 4, fault=slow),
@@ -49,13 +64,16 @@ def test_no_second_call_for_a_worker_that_lived_without_mongodb(
         *line.submit(COMMUNICATION, 4, fault=slow),
     ]
     wait_until(lambda: len(processing_by(line, worker, running)) == 12)
-    getattr(proxy, how)()
+    getattr(ways.bridge, how)()
+    getattr(ways.worker, how)()
     gone_at = time.monotonic()
     waiting = [*line.submit(GENERATIVE, 10), *line.submit(COMMUNICATION, 10)]
     wait_until_past(gone_at + OUTAGE_SECONDS)
     expired = {"$lt": line.repository.now()}
     assert line.count(running, status="processing", lease__expires_at=expired) == 12
-    proxy.mend()
+    ways.bridge.mend()
+    wait_until_past(time.monotonic() + LATER_SECONDS)
+    ways.worker.mend()
     ids = [*running, *waiting]
     line.wait_until_final(ids, 60)
     line.assert_sound(ids)

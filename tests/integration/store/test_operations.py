@@ -27,7 +27,9 @@ def insert(repository: MongoContextRepository, **fields: Any) -> Any:
 
 
 def an_attempt(outcome: str = "failed", number: int = 1, definite: bool = True) -> Document:
-    return {"number": number, "outcome": outcome, "definite": definite}
+    error = {"type": "ServiceRejected", "message": "no", "status_code": 400}
+    answered = {"error": error} if outcome == "failed" and definite else {}
+    return {"number": number, "outcome": outcome, "definite": definite, **answered}
 
 
 # Insert, show, count, list
@@ -219,10 +221,15 @@ def test_only_what_failed_or_was_cancelled_is_tried_again(
         ({"status": "cancelled", "attempts": [an_attempt("accepted")]}, False),
         ({"status": "failed", "attempts": [an_attempt("accepted"), an_attempt()]}, True),
         ({"attempts": [{"number": 1, "outcome": "failed"}]}, False),
+        ({"attempt": 2, "attempts": [an_attempt("retry", definite=False),
+                                     an_attempt("retry", 2)]}, False),
+        ({"attempt": 2, "attempts": [an_attempt("retry"), an_attempt("retry", 2)]}, True),
+        ({"attempt": 3, "attempts": [an_attempt("retry", 2), an_attempt("retry", 3)]}, False),
     ],
     ids=["refused", "last retry", "unknown", "lost", "refused at last", "unknown at last", "never",
          "cancelled while it waited", "cancelled amid the call", "cancelled after it was accepted",
-         "accepted and refused", "not told"],
+         "accepted and refused", "not told", "unreachable after an unknown", "never reachable",
+         "one forgotten"],
 )  # fmt: skip
 def test_the_service_sees_a_new_key_only_after_a_definite_reply(
     repository: MongoContextRepository, document: Document, fresh: bool
@@ -251,7 +258,7 @@ def test_a_key_that_was_kept_is_kept_through_generations(
     repository: MongoContextRepository,
 ) -> None:
     """Until a definite reply; then it takes the number of its generation."""
-    insert(repository, status="failed", attempts=[an_attempt(definite=False)])
+    insert(repository, status="failed", attempt=1, attempts=[an_attempt(definite=False)])
     keys = []
     for definite in (False, True, False):
         keys.append(idempotency_key(repository.retry("ctx_1")))
