@@ -21,7 +21,7 @@ from bridge.room import AHEAD_SECONDS, Pace, capacities
 
 PRESENCE_SECONDS = 0.5
 """How old the list of living workers may be."""
-CHASE_SECONDS = AHEAD_SECONDS * 0.4
+CHASE_SECONDS = AHEAD_SECONDS / 5
 """When to look again while more is pending than there was room for: before half of what waits in
 the broker is gone."""
 BLIND_SECONDS = 60.0

@@ -16,7 +16,7 @@ from agent.services import ServiceType
 from agent.store.claims import InFlight
 
 LEAST_AHEAD = 4
-AHEAD_SECONDS = 0.25
+AHEAD_SECONDS = 0.4
 """How much may wait in the broker behind busy threads: what they get through in this time.
 
 So no thread waits for work while the bridge makes its round, one claim takes many, and with calls

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pymongo import UpdateOne
 
@@ -18,10 +17,45 @@ from agent.errors import AgentError, StoreError, StoreUnavailable
 from agent.models import Claim, Document
 from agent.store.changes import Hold, Write
 from agent.store.connection import check_storable, error_of, translated, write_errors
-from agent.store.runs import Fate, Runs, is_started
+from agent.store.runs import Fate, Runs, is_started, token_of
 
 LARGEST_GROUP = 100
 """Documents that were started come back with one read; they may be large."""
+
+_Value = TypeVar("_Value")
+
+
+class _Reply(Generic[_Value]):
+    """What one thread waits for: a lock that is taken until it is there.
+
+    A `Future` does the same with a condition of its own, which took 8 % of a worker's time.
+    """
+
+    __slots__ = ("_error", "_there", "_value")
+
+    def __init__(self) -> None:
+        self._there = threading.Lock()
+        self._there.acquire()
+        self._value: _Value
+        self._error: BaseException | None = None
+
+    def done(self) -> bool:
+        return not self._there.locked()
+
+    def set_result(self, value: _Value) -> None:
+        self._value = value
+        self._there.release()
+
+    def set_exception(self, error: BaseException) -> None:
+        self._error = error
+        self._there.release()
+
+    def result(self) -> _Value:
+        """Wait for it. The lock is let go again, so that it stays there."""
+        with self._there:
+            if self._error is not None:
+                raise self._error
+            return self._value
 
 
 @dataclass(slots=True)
@@ -29,14 +63,14 @@ class _Start:
     write: Write
     claim: Claim
     token: str
-    reply: Future[Document | None] = field(default_factory=Future)
+    reply: _Reply[Document | None] = field(default_factory=_Reply)
 
 
 @dataclass(slots=True)
 class _Finish:
     write: Write
     hold: Hold
-    reply: Future[bool] = field(default_factory=Future)
+    reply: _Reply[bool] = field(default_factory=_Reply)
 
 
 _Item = _Start | _Finish
@@ -129,14 +163,14 @@ class GroupWriter:
 
     def _answer_starts(self, items: Sequence[_Start]) -> None:
         found = self._read([item.claim.context_id for item in items])
+        by_token = {token_of(each): each for each in found or ()}
         for item in items:
             if found is None:
                 _answer(item, lambda item=item: self._store.started(item.claim, item.token))
                 continue
-            document = next(
-                (each for each in found if is_started(each, item.claim.fence, item.token)), None
-            )
-            item.reply.set_result(document)
+            document = by_token.get(item.token)
+            ours = is_started(document, item.claim.fence, item.token)
+            item.reply.set_result(document if ours else None)
 
     def _answer_finishes(self, items: Sequence[_Finish], whole: bool) -> None:
         if whole:

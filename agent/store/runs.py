@@ -93,8 +93,14 @@ def is_started(document: Document | None, fence: int, token: str) -> bool:
         document is not None
         and document.get("fence") == fence
         and document.get("status") == Status.PROCESSING
-        and (document.get("lease") or {}).get("token") == token
+        and token_of(document) == token
     )
+
+
+def token_of(document: Document) -> Any:
+    """The token of its lease; None where another program has overwritten that."""
+    lease = document.get("lease")
+    return lease.get("token") if isinstance(lease, dict) else None
 
 
 def fate_of(document: Document | None, hold: Hold, *, leaves_attempt: bool) -> Fate:

@@ -109,8 +109,15 @@ ALL = HELD | RESCUES | OTHERS
 
 def statuses(filter: Document) -> set[str]:
     """The statuses that a filter lets through."""
-    asked = filter["status"]
-    return set(asked["$in"]) if isinstance(asked, dict) else {asked}
+    return set(words(filter["status"]))
+
+
+def words(asked: Any) -> list[str]:
+    """The statuses that a condition names: one, one of several, or none but these."""
+    if not isinstance(asked, dict):
+        return [asked]
+    named: list[str] = asked["$in"] if "$in" in asked else asked["$not"]["$nin"]
+    return named
 
 
 def without_status(filter: Document) -> Document:
@@ -129,9 +136,8 @@ def test_a_write_is_guarded_by_the_table(change: Change, write: Write) -> None:
 @pytest.mark.parametrize(("change", "write"), ALL.values(), ids=ALL)
 def test_a_write_sends_plain_text(change: Change, write: Write) -> None:
     """A status is text on the wire, and no field is both set and removed."""
-    asked = write.filter["status"]
-    words = asked["$in"] if isinstance(asked, dict) else [asked]
-    assert {type(word) for word in [*words, write.update["$set"]["status"]]} == {str}
+    sent = [*words(write.filter["status"]), write.update["$set"]["status"]]
+    assert {type(word) for word in sent} == {str}
     assert not write.update["$set"].keys() & write.update.get("$unset", {}).keys()
 
 
@@ -154,7 +160,7 @@ def test_a_start_is_fenced_by_the_message() -> None:
     assert write.filter == {
         "_id": "ctx_1",
         "fence": 3,
-        "status": "queued",
+        "status": {"$not": {"$nin": ["queued"]}},
         "lease.claim_id": "claim_1",
         "remote.accepted_at": {"$exists": False},
     }
