@@ -19,7 +19,7 @@ from agent.admission.admission import Admission
 from agent.duties.adopt import Adopt
 from agent.duties.rescue import Rescue
 from agent.duties.sweep import sweep
-from agent.errors import AgentError, BrokerUnavailable, ConfigurationError
+from agent.errors import AgentError, BrokerUnavailable, ConfigurationError, StoreError
 from agent.intake.templates import TemplateSource
 from agent.logs import configure_logging, get_logger
 from agent.projections.connection import check_redis, connect_redis
@@ -205,7 +205,7 @@ def run(settings: Settings) -> None:
     try:
         if not repository.wait_until_there(lambda: not stopping.is_set()):
             return
-        repository.create_indexes()
+        _create_indexes(repository)
         _warn_of_redis(client)
         bridge = Bridge(settings, repository, client)
         bridge.start()
@@ -216,6 +216,14 @@ def run(settings: Settings) -> None:
     finally:
         client.close()
         repository.close()
+
+
+def _create_indexes(repository: MongoContextRepository) -> None:
+    """`agent setup` has made them, as a rule; without them all is slow, and nothing wrong."""
+    try:
+        repository.create_indexes()
+    except StoreError as exc:
+        log.warning("indexes.missing", error=str(exc), advice="run `agent setup`")
 
 
 def _warn_of_redis(client: redis.Redis) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from agent.errors import StoreUnavailable
+from agent.errors import NotStorable, StoreUnavailable
 from agent.logs import get_logger
 from agent.models import (
     MAX_CRASHES,
@@ -104,10 +104,15 @@ class Rescue:
         return self._repository.without_lease()
 
     def _take(self, document: Document) -> bool:
-        if document["status"] == Status.QUEUED:
-            taken = self._repository.rescue_queued(document)
-        else:
-            taken = self._take_processing(document)
+        try:
+            if document["status"] == Status.QUEUED:
+                taken = self._repository.rescue_queued(document)
+            else:
+                taken = self._take_processing(document)
+        except NotStorable as exc:  # so full that not even its end fits: it must not stop the rest
+            key = context_key(document["_id"])
+            log.error("context.beyond_help", context_id=key, error=str(exc))
+            return False
         if taken:
             log.warning(
                 "context.rescued",

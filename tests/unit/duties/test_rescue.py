@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from agent.duties.rescue import LEASELESS_SECONDS, PART_COMPANY, Rescue
-from agent.errors import StoreUnavailable
+from agent.errors import NotStorable, StoreUnavailable
 from agent.models import MAX_CRASHES, AttemptRecord, Document, ErrorRecord
 from agent.services import OnAmbiguous
 from agent.settings import Settings
@@ -30,6 +30,8 @@ class Leases:
         self.expired: list[Document] = []
         self.leaseless: list[Document] = []
         self.error: Exception | None = None
+        self.full: set[Any] = set()
+        """Documents that no attempt more fits into."""
         self.takes = 0.0
         """Seconds that the question takes."""
         self.asked = 0
@@ -62,6 +64,8 @@ class Leases:
     def rescue_processing(
         self, document: Document, *, delay: timedelta, attempt: AttemptRecord
     ) -> bool:
+        if document["_id"] in self.full:
+            raise NotStorable("object to insert too large")
         self.delays.append(delay)
         self.attempts.append(attempt)
         return True
@@ -102,6 +106,15 @@ def processing(**overrides: Any) -> Document:
     return a_context(
         **{"status": "processing", "fence": 3, "attempt": 2, "lease": a_lease(), **overrides}
     )
+
+
+def test_a_document_that_nothing_more_fits_into_stops_no_other() -> None:
+    """It stays where it is, and a line of the log says so."""
+    duty = Duty()
+    full, other = processing(), processing()
+    duty.leases.full = {full["_id"]}
+    assert duty.run_after(LEASE_SECONDS, full, other) == 1
+    assert len(duty.leases.delays) == 1
 
 
 def test_a_process_that_starts_first_waits_one_lease() -> None:
