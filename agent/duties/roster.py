@@ -54,6 +54,8 @@ class Roster:
         ]
         self._due_at = [float("-inf")] * len(self._duties)
         self._lock = threading.Lock()
+        self._repository = repository
+        self._prepared = False
 
     @classmethod
     def of(cls, repository: MongoContextRepository) -> Roster:
@@ -67,6 +69,17 @@ class Roster:
             if found is None:
                 found = cls._rosters[repository] = cls(repository)
             return found
+
+    def prepare(self) -> None:
+        """Create the indexes, once for all workers of the repository.
+
+        Raises:
+            StoreUnavailable: MongoDB did not answer, or refused one.
+        """
+        with self._lock:
+            if not self._prepared:
+                self._repository.create_indexes()
+                self._prepared = True
 
     def run_due(self) -> None:
         """Do what is due, unless another worker is at it.

@@ -118,7 +118,7 @@ class Alone:
 
     def _create_indexes(self) -> None:
         try:
-            self._repository.create_indexes()
+            self._roster.prepare()
         except AgentError as exc:  # slow without them, not wrong
             log.warning("indexes.missing", error=str(exc))
 

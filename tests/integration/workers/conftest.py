@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.store.mongo_context_repository import MongoContextRepository
 from tests.conftest import ROOT
 from tests.faults.processes import Processes
 from tests.faults.sandbox import Sandbox
@@ -24,3 +25,13 @@ def sandbox(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> S
     found = Sandbox(processes, tmp_path_factory.mktemp("sandbox"))
     found.start()
     return found
+
+
+@pytest.fixture
+def repository(repository: MongoContextRepository) -> MongoContextRepository:
+    """A repository with its indexes, as a release makes them before any worker starts.
+
+    SecantusDB comes to a standstill when the first insert and the making of indexes meet.
+    """
+    repository.create_indexes()
+    return repository
