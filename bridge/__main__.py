@@ -20,7 +20,6 @@ from agent.duties.adopt import Adopt
 from agent.duties.rescue import Rescue
 from agent.duties.sweep import sweep
 from agent.errors import AgentError, BrokerUnavailable, ConfigurationError, StoreError
-from agent.intake.templates import TemplateSource
 from agent.logs import configure_logging, get_logger
 from agent.projections.connection import check_redis, connect_redis
 from agent.projections.signals import SharedSignals, Signals
@@ -60,24 +59,8 @@ class Bridge:
         self._signals = Signals(settings.namespace)
         self._bell = Bell()
         self._leadership = Leadership(repository, self.owner, LEADER_LEASE, self._begin)
-        per_service = {service.name: settings.service(service) for service in services}
-        self._rescue = Rescue(
-            repository,
-            {
-                name: found.on_ambiguous or registry[name].on_ambiguous
-                for name, found in per_service.items()
-            },
-            on_expired=self._signals.count_expired,
-        )
-        templates = TemplateSource(repository, settings.templates, registry=registry)
-        for problem in templates.problems:
-            log.warning("template.refused", problem=problem)
-        self._adopt = Adopt(
-            repository,
-            registry,
-            templates,
-            {name: found.max_attempts for name, found in per_service.items()},
-        )
+        self._rescue = Rescue.of(repository, on_expired=self._signals.count_expired)
+        self._adopt = Adopt.of(repository)
         shared = SharedSignals(client, settings.namespace)
         admission = Admission(repository, services, settings, shared, self.owner)
         admit = Admit(admission, services, client, settings)

@@ -35,6 +35,21 @@ class Adopt:
         self._templates = templates
         self._max_attempts = max_attempts
 
+    @classmethod
+    def of(cls, repository: MongoContextRepository) -> Adopt:
+        """Adoption by the settings, with the templates of their folders.
+
+        Raises:
+            ConfigurationError: a setting is wrong.
+        """
+        settings = repository.settings
+        registry = settings.registry
+        templates = TemplateSource(repository, settings.templates, registry=registry)
+        for problem in templates.problems:
+            log.warning("template.refused", problem=problem)
+        limits = {name: settings.service(each).max_attempts for name, each in registry.items()}
+        return cls(repository, registry, templates, limits)
+
     def run(self) -> int:
         """Adopt what is there; how many documents were decided.
 

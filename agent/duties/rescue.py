@@ -58,6 +58,25 @@ class Rescue:
         self._primary_changes = repository.clock.primary_changes
         self.hold_off()
 
+    @classmethod
+    def of(
+        cls,
+        repository: MongoContextRepository,
+        *,
+        on_expired: Callable[[int], None] = lambda _count: None,
+    ) -> Rescue:
+        """Rescue by what the settings say of each service.
+
+        Raises:
+            ConfigurationError: a setting is wrong.
+        """
+        settings = repository.settings
+        policies = {
+            name: settings.service(service).on_ambiguous or service.on_ambiguous
+            for name, service in settings.registry.items()
+        }
+        return cls(repository, policies, on_expired=on_expired)
+
     def hold_off(self) -> None:
         """Take nothing before one full lease has passed."""
         self._not_before = self._monotonic() + self._repository.settings.lease.total_seconds()

@@ -13,7 +13,6 @@ from agent.duties.promote import promote
 from agent.duties.rescue import Rescue
 from agent.duties.sweep import sweep
 from agent.errors import StoreUnavailable
-from agent.intake.templates import TemplateSource
 from agent.store.mongo_context_repository import MongoContextRepository
 
 RESCUE_SECONDS = 5.0
@@ -29,21 +28,8 @@ class Roster:
 
     def __init__(self, repository: MongoContextRepository) -> None:
         settings = repository.settings
-        registry = settings.registry
-        per_service = {name: settings.service(service) for name, service in registry.items()}
-        self._rescue = Rescue(
-            repository,
-            {
-                name: found.on_ambiguous or registry[name].on_ambiguous
-                for name, found in per_service.items()
-            },
-        )
-        adopt = Adopt(
-            repository,
-            registry,
-            TemplateSource(repository, settings.templates, registry=registry),
-            {name: found.max_attempts for name, found in per_service.items()},
-        )
+        self._rescue = Rescue.of(repository)
+        adopt = Adopt.of(repository)
         look = min(settings.poll_interval, 1.0)
         self._duties: list[tuple[Callable[[], object], float]] = [
             (lambda: promote(repository), look),
