@@ -22,7 +22,10 @@ from pymongo.database import Database
 from agent.models import Document
 from agent.settings import Settings
 from agent.store.connection import connect, database_of
+from tests.recovery import pytest_terminal_summary, recovery
 from tests.servers import running_mongodb, running_redis
+
+__all__ = ["pytest_terminal_summary", "recovery"]
 
 ROOT = Path(__file__).parents[1]
 
