@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 export AGENT_ENV ?= development
 PYTEST_WORKERS ?= 4
 
-.PHONY: help setup demo up test test-long faults check format docs bench clean
+.PHONY: help setup demo up test test-long faults bugs check format docs bench clean
 
 help: ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ test-long: $(READY) ## run the tests that take minutes each and that `make test`
 
 faults: $(READY) ## run the tests that kill, stop and cut off, and show how soon work went on
 	$(BIN)/python -m pytest tests/faults -n 2 --dist loadfile -m 'long or not long' $(PYTEST_ARGS)
+
+bugs: $(READY) ## make deliberate bugs in a copy, and say which tests notice
+	@$(BIN)/python -m scripts.bugs $(BUGS)
 
 check: $(READY) ## check format, lint, types, import rules, pages, deployment files and the formal model
 	$(BIN)/ruff format --check .

@@ -35,6 +35,7 @@ class Only(StrEnum):
     PICKUP = "pickup"
     IDLE = "idle"
     CLAIM = "claim"
+    CRASHES = "crashes"
 
 
 @cli.command()
@@ -95,7 +96,7 @@ def _measured(name: str, measure: Measure, bench: Bench) -> report.Part:
 
 
 def _chosen(only: list[Only] | None) -> list[tuple[str, Measure]]:
-    from benchmarks import claim, idle, in_flight, pickup, throughput
+    from benchmarks import claim, crashes, idle, in_flight, pickup, throughput
 
     every = {
         Only.THROUGHPUT: throughput.measure,
@@ -103,6 +104,7 @@ def _chosen(only: list[Only] | None) -> list[tuple[str, Measure]]:
         Only.PICKUP: pickup.measure,
         Only.IDLE: idle.measure,
         Only.CLAIM: claim.measure,
+        Only.CRASHES: crashes.measure,
     }
     return [(str(name), measure) for name, measure in every.items() if not only or name in only]
 

@@ -57,9 +57,7 @@ class Line:
         self._mongodb_uri = mongodb_uri
 
     def start(self, bench: Bench, room: Room, service: Service) -> tuple[Handle, ...]:
-        env = environment(room, service, self._threads)
-        if self._mongodb_uri:
-            env["MONGODB_URI"] = self._mongodb_uri
+        env = self._environment(room, service)
         bridge = bench.start("bridge", _procfile("bridge"), env)
         workers = [
             bench.start(f"generative-{number}", _procfile("generative"), env)
@@ -74,6 +72,15 @@ class Line:
             handles,
         )
         return handles
+
+    def start_bridge(self, bench: Bench, room: Room, service: Service) -> Handle:
+        """One more, that stands by."""
+        env = self._environment(room, service)
+        return bench.start("bridge-2", _procfile("bridge"), env)
+
+    def _environment(self, room: Room, service: Service) -> dict[str, str]:
+        env = environment(room, service, self._threads)
+        return env | ({"MONGODB_URI": self._mongodb_uri} if self._mongodb_uri else {})
 
     def tell(self, room: Room, ids: Sequence[str]) -> None:
         ring(room.redis, room.settings.namespace)
