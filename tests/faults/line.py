@@ -16,22 +16,23 @@ from pydantic import SecretStr
 from pymongo.database import Database
 
 from agent.intake.context_manager import ContextManager
-from agent.models import FINAL, Document, RequestData, Template, new_id
+from agent.models import FINAL, Document, RequestData, Step, Template, new_id
 from agent.projections.connection import connect_redis
 from agent.projections.presence import Presence, WorkerView
 from agent.services import ANALYSIS, COMMUNICATION, GENERATIVE, ServiceType
 from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
-from tests.faults.history import History, violations
+from tests.checker import History, Plan
+from tests.checker.plan import Types
 from tests.faults.processes import Processes, Running
 from tests.faults.sandbox import Sandbox
+from tests.faults.witness import Witness
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 40.0
 """For a worker to end: 20 s for calls that still run, and what a busy machine adds."""
 
-RECORD_SECONDS = 3.0
 LOOK = 50
 """Contexts that one question asks for."""
 
@@ -86,6 +87,7 @@ class Line:
         self.presence = Presence(self.client, self.settings.namespace)
         self.repository = MongoContextRepository.connect(self.settings)
         self._submitting = self._manager(self.settings)
+        self.witness = Witness(self)
 
     @property
     def database(self) -> Database[Document]:
@@ -94,6 +96,7 @@ class Line:
     def __enter__(self) -> Self:
         self.sandbox.folder.mkdir()
         self.sandbox.start()
+        self.witness.recorder.__enter__()
         self.repository.create_indexes()
         return self
 
@@ -104,6 +107,7 @@ class Line:
         trace: TracebackType | None,
     ) -> None:
         self.processes.stop()
+        self.witness.recorder.__exit__(kind, error, trace)
         self.repository.client.drop_database(self.database.name)
         for pattern in (f"{self.settings.namespace}:*", f"{self.settings.namespace}.dramatiq:*"):
             if keys := list(self.client.scan_iter(pattern, count=1000)):
@@ -120,30 +124,46 @@ class Line:
 
     # Its processes
 
-    def start_bridge(self, **environment: str) -> Running:
-        """Start a bridge, and wait until it works or stands by."""
+    def start_bridge(self, *, inside: Sequence[str] = (), **environment: str) -> Running:
+        """Start a bridge, and wait until it works or stands by.
+
+        Args:
+            inside: a command that runs another one, in a network of its own for instance.
+        """
         bridge = self.processes.start(
-            "bridge", sys.executable, "-m", "bridge", environment=environment
+            "bridge", *inside, sys.executable, "-m", "bridge", environment=environment
         )
         bridge.wait_for_start(lambda: bridge.logged("bridge.started"))
         return bridge
 
     def start_worker(
-        self, *services: ServiceType, threads: int = 8, restart: bool = False, **environment: str
+        self,
+        *services: ServiceType,
+        threads: int = 8,
+        restart: bool = False,
+        inside: Sequence[str] = (),
+        **environment: str,
     ) -> Running:
         """Start a worker process for these services, and wait until it shows itself."""
-        worker = self.launch_worker(*services, threads=threads, restart=restart, **environment)
+        worker = self.launch_worker(
+            *services, threads=threads, restart=restart, inside=inside, **environment
+        )
         worker.wait_for_start(lambda: self.view_of(worker))
         return worker
 
     def launch_worker(
-        self, *services: ServiceType, threads: int = 8, restart: bool = False, **environment: str
+        self,
+        *services: ServiceType,
+        threads: int = 8,
+        restart: bool = False,
+        inside: Sequence[str] = (),
+        **environment: str,
     ) -> Running:
-        """Start one that may have to wait for its servers."""
+        """Start one that may have to wait for its servers; `inside` as for a bridge."""
         queues = [service.queue for service in services]
         worker = self.processes.start(
             "-".join(queues),
-            *(sys.executable, "-m", "dramatiq", "agent.actors", "-Q", *queues),
+            *(*inside, sys.executable, "-m", "dramatiq", "agent.actors", "-Q", *queues),
             *("-p", "1", "-t", str(threads)),
             *("--worker-shutdown-timeout", "20000", "--skip-logging"),
             environment=environment,
@@ -212,6 +232,14 @@ class Line:
             str(each.id) for each in self._submitting.create_many(template, requests, **options)
         ]
 
+    def submit_request(self, steps: Sequence[Step], data: Mapping[str, Any]) -> str:
+        """Create a request of several steps; the id of its parent."""
+        request = RequestData(id=new_id("req"), data=dict(data))
+        parent = self._submitting.create_request(
+            steps, request, template_id="work", template_version="1.0"
+        )
+        return str(parent.id)
+
     def insert(self, *documents: Document) -> list[Any]:
         """Insert documents as another program does; their ids."""
         return list(self.database["contexts"].insert_many(list(documents)).inserted_ids)
@@ -270,25 +298,25 @@ class Line:
 
     def history(self, ids: Sequence[Any]) -> History:
         """What happened to these."""
-        return History(ids, self.documents(ids), self.sandbox.calls())
+        return self.witness.history(ids)
 
-    def assert_sound(self, ids: Sequence[Any], failed: Mapping[Any, str] | None = None) -> None:
-        """Nothing lost, nothing doubled, and nothing failed but as planned.
+    def assert_sound(
+        self,
+        ids: Sequence[Any],
+        failed: Mapping[Any, Types] | Plan | None = None,
+        *,
+        drained: bool = True,
+    ) -> None:
+        """Nothing lost, nothing doubled, nothing failed but as planned, and Redis drains.
+
+        Args:
+            failed: what is to fail, and with which type of error; or a whole plan.
+            drained: False where no worker is there that could empty the queues.
 
         Raises:
             AssertionError: with all that is wrong.
         """
-        found: list[str] = []
-
-        def is_sound() -> bool:
-            found[:] = violations(self.history(ids), failed)
-            return not found
-
-        try:  # a call is taken down a moment after its reply was sent
-            wait_until(is_sound, RECORD_SECONDS, 0.2)
-        except AssertionError:
-            problems = "\n".join(found)
-            raise AssertionError(f"{problems}\nthe logs are in {self.folder}") from None
+        self.witness.assert_sound(ids, failed or {}, drained=drained)
 
     def in_broker(self, service: ServiceType) -> int:
         """How many messages of a service wait in its queue."""

@@ -24,10 +24,12 @@ class Proxy:
 
     Args:
         host, port: where the server is.
+        at: the address that it listens on.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, at: str = HOST) -> None:
         self.server = (host, port)
+        self.at = at
         self.port = free_port()
         self.loop = asyncio.new_event_loop()
         self.delay_seconds = 0.0
@@ -40,12 +42,12 @@ class Proxy:
         self._thread = threading.Thread(target=self.loop.run_forever, name="proxy", daemon=True)
 
     @classmethod
-    def before(cls, url: str) -> Proxy:
+    def before(cls, url: str, *, at: str = HOST) -> Proxy:
         """One in front of the server that a URL names."""
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
-        return cls(parts.hostname, parts.port)
+        return cls(parts.hostname, parts.port, at=at)
 
     def through(self, url: str) -> str:
         """The same URL by way of the proxy.
@@ -60,7 +62,7 @@ class Proxy:
             query = urlencode([*options, ("directConnection", "true")])
         path = parts.path or "/"
         return urlunsplit(
-            parts._replace(netloc=f"{user}{HOST}:{self.port}", path=path, query=query)
+            parts._replace(netloc=f"{user}{self.at}:{self.port}", path=path, query=query)
         )
 
     # What a test sees
@@ -147,7 +149,9 @@ class Proxy:
         return True
 
     async def _listen(self) -> None:
-        self._listener = await self.loop.create_server(lambda: _Link(self).client, HOST, self.port)
+        self._listener = await self.loop.create_server(
+            lambda: _Link(self).client, self.at, self.port
+        )
 
     async def _cut(self) -> None:
         if self._listener is not None:
@@ -162,6 +166,7 @@ class Proxy:
 
     async def _mend(self) -> None:
         self._flows, self.delay_seconds, self._trigger = True, 0.0, None
+        self._unanswered = None
         for link in list(self._links):
             link.go_on()
         if self._listener is None:

@@ -12,7 +12,7 @@ import httpx
 
 from agent.embedded.ports import HOST, free_port
 from agent.services import BUILT_IN, ServiceType
-from tests.faults.history import Call
+from tests.checker import Call
 from tests.faults.processes import Processes, Running
 
 
