@@ -1,0 +1,1 @@
+"""Seeded random faults over a mixed workload on a whole line of real processes, and a verdict."""
