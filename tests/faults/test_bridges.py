@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -82,20 +83,51 @@ def test_one_of_two_works_and_the_other_takes_over_within_the_lease(
     assert second.wait(10) == 0
 
 
-def test_a_leader_stopped_past_its_lease_stands_by_when_it_goes_on(line: Line) -> None:
-    """It knows by its own clock that it may not work any more, whatever it was about to do."""
+def test_of_three_bridges_another_one_leads_while_the_leader_is_stopped(
+    line: Line, recovery: Recovery
+) -> None:
+    """One that is stopped past its lease knows by its own clock that it may not work any more,
+    whatever it was about to do, and stands by when it goes on; then it leads again in its turn."""
     stopped = line.start_bridge()
     wait_until(lambda: leads(line, stopped))
-    other = line.start_bridge()
+    others = [line.start_bridge(), line.start_bridge()]
     before = line.submit(GENERATIVE, 30)
     stopped.freeze()
-    wait_until(lambda: leads(line, other), 3 * LEADER_LEASE_SECONDS)
+    with recovery.of(
+        "leading bridge stopped past its lease (SIGSTOP), two stand by",
+        at_most=f"leader lease, {LEADER_LEASE_SECONDS} s",
+        until="all final that came before and meanwhile",
+    ):
+        meanwhile = line.submit(GENERATIVE, 30)
+        line.wait_until_final([*before, *meanwhile], 60)
+    [leader] = [each for each in others if leads(line, each)]
     stopped.thaw()
     after = line.submit(GENERATIVE, 30)
-    ids = [*before, *after]
-    line.wait_until_final(ids, 60)
+    line.wait_until_final(after, 60)
     wait_until(lambda: stopped.logged("lead.lost"))
-    assert leads(line, other)
+    assert leads(line, leader)
+    assert sum(len(each.logged("lead.begun")) for each in [stopped, *others]) == 2
+    for each in others:
+        each.kill()
+    wait_until(lambda: leads(line, stopped), 3 * LEADER_LEASE_SECONDS)
+    last = line.submit(GENERATIVE, 30)
+    line.wait_until_final(last, 60)
+    ids = [*before, *meanwhile, *after, *last]
     line.assert_sound(ids)
     assert {document["attempt"] for document in line.documents(ids)} == {1}
-    assert len(stopped.logged("lead.begun")) == 1
+    stopped.terminate()
+    assert stopped.wait(10) == 0
+
+
+def test_a_bridge_that_is_told_to_stop_again_and_again_ends_well(line: Line) -> None:
+    """Also by a signal that comes while Python itself ends."""
+    bridge = line.start_bridge()
+    wait_until(lambda: _has_ended_by_then(bridge), 10, interval=0.001)
+    assert bridge.wait(10) == 0
+
+
+def _has_ended_by_then(bridge: Running) -> bool:
+    """Whether it had when it was told to stop."""
+    with suppress(ProcessLookupError, AssertionError):  # as its group is looked for
+        bridge.terminate()
+    return not bridge.handle.alive

@@ -12,6 +12,7 @@ from agent.services import ANALYSIS, COMMUNICATION, GENERATIVE
 from tests.faults.line import Line, LineFactory, processing_by
 from tests.faults.processes import Running
 from tests.faults.proxy import Proxy
+from tests.recovery import Recovery
 from tests.waiting import wait_until, wait_until_past
 
 OUTAGE_SECONDS = 8.0
@@ -53,7 +54,7 @@ def worker(line: Line, mongodb_uri: str, ways: Ways) -> Running:
 
 @pytest.mark.parametrize("how", ["cut", "stall"])
 def test_no_second_call_for_a_worker_that_lived_without_mongodb(
-    line: Line, ways: Ways, worker: Running, how: str
+    line: Line, ways: Ways, worker: Running, recovery: Recovery, how: str
 ) -> None:
     """It keeps the replies and stores them, and though its leases ended nobody takes its contexts,
     not even while it is a moment later to be back than the bridge."""
@@ -75,7 +76,12 @@ def test_no_second_call_for_a_worker_that_lived_without_mongodb(
     wait_until_past(time.monotonic() + LATER_SECONDS)
     ways.worker.mend()
     ids = [*running, *waiting]
-    line.wait_until_final(ids, 60)
+    with recovery.of(
+        f"MongoDB away for {OUTAGE_SECONDS:g} s ({how}), for the worker a moment longer",
+        at_most="one try of a server that was away, 7 s, and one lease, 3 s",
+        until="all final, what ran and what waited",
+    ):
+        line.wait_until_final(ids, 60)
     line.assert_sound(ids)
     assert {document["attempt"] for document in line.documents(ids)} == {1}
     assert {document["fence"] for document in line.documents(running)} == {1}

@@ -10,6 +10,7 @@ import pytest
 
 from agent.services import ServiceType
 from tests.faults.line import ROOT, Line, LineFactory
+from tests.recovery import Recovery
 
 TRANSLATION = ServiceType("TRANSLATION", "TRANSLATION", "/translate")
 HAZARD = ServiceType("HAZARD", "HAZARD", "/hazard")
@@ -71,13 +72,20 @@ def test_a_worker_class_outside_the_project_drains_its_contexts(line: Line) -> N
     assert results == [{"text": "GOOD MORNING", "attempt": 1}] * 30
 
 
-def test_a_context_that_kills_its_process_every_time_is_found_out(line: Line) -> None:
+def test_a_context_that_kills_its_process_every_time_is_found_out(
+    line: Line, recovery: Recovery
+) -> None:
     """It ends as poison in a process of its own, and none of 50 neighbours fails for it."""
     line.start_worker(HAZARD, threads=60, restart=True)
     neighbours = line.submit(HAZARD, 50)
     [poison] = line.submit(HAZARD, data={"kills": True})
     ids = [*neighbours, poison]
-    line.wait_until_final(ids, 120)
+    with recovery.of(
+        "a context kills its process every time; the process is started again",
+        at_most="twice lease + rescue + the wait after a crash + a start, 3 + 5 + 10 + 3 s",
+        until="it is found out and its 50 neighbours are final",
+    ):
+        line.wait_until_final(ids, 120)
     line.assert_sound(ids, failed={poison: "PoisonContext"})
     attempts = line.document(poison)["attempts"]
     assert [each["outcome"] for each in attempts] == ["lost", "lost", "failed"]

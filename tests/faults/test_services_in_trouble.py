@@ -11,8 +11,9 @@ from agent.projections.counters import read_counters
 from agent.projections.signals import SharedSignals
 from agent.services import ANALYSIS, COMMUNICATION, GENERATIVE
 from agent.store.services import Pause
-from tests.faults.history import sent
+from tests.checker import sent
 from tests.faults.line import Line, LineFactory
+from tests.recovery import Recovery
 from tests.waiting import wait_until, wait_until_past
 
 BREAKER_SECONDS = 60
@@ -45,7 +46,7 @@ def calls_in_all(line: Line, ids: Sequence[str]) -> int:
     return calls
 
 
-def be_down(line: Line, seconds: float) -> None:
+def be_down(line: Line, recovery: Recovery, seconds: float) -> None:
     """GENERATIVE hangs up on every call for so long, while the others are asked now and then."""
     began = time.monotonic()
     line.sandbox.fault(GENERATIVE, down=True)
@@ -56,8 +57,13 @@ def be_down(line: Line, seconds: float) -> None:
         others += (now := line.submit(ANALYSIS, 10) + line.submit(COMMUNICATION, 10))
         line.wait_until_final(now, 10)
     assert line.count(ids, status={"$in": ["failed", "completed"]}) == 0
-    line.sandbox.heal(GENERATIVE)
-    line.wait_until_final(ids, BREAKER_SECONDS + 30)
+    with recovery.of(
+        f"Base service hung up on every call for {seconds:g} s",
+        at_most="its breaker's pause, 10 s doubling to 60 s, and the wait after a failure",
+        until="all final",
+    ):
+        line.sandbox.heal(GENERATIVE)
+        line.wait_until_final(ids, BREAKER_SECONDS + 30)
     line.assert_sound([*ids, *others])
     assert_no_other_noticed(line)
 
@@ -73,33 +79,42 @@ def assert_no_other_noticed(line: Line) -> None:
     assert set(line.repository.service_states()) == {GENERATIVE.name}
 
 
-def test_a_service_that_is_down_fails_no_context(line: Line) -> None:
+def test_a_service_that_is_down_fails_no_context(line: Line, recovery: Recovery) -> None:
     """For half a minute: the breaker opens, its probes fail, and it opens again when it is back."""
-    be_down(line, 28)
+    be_down(line, recovery, 28)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_service_that_is_down_for_five_minutes_fails_no_context(line: Line) -> None:
+def test_a_service_that_is_down_for_five_minutes_fails_no_context(
+    line: Line, recovery: Recovery
+) -> None:
     """Nor do calls pile up: who is down is asked by a probe a minute."""
-    be_down(line, 300)
+    be_down(line, recovery, 300)
     assert len(sent(line.sandbox.calls(GENERATIVE))) < 40 * 3
 
 
-def test_a_service_whose_machine_is_gone_parks_nothing(line: Line) -> None:
+def test_a_service_whose_machine_is_gone_parks_nothing(line: Line, recovery: Recovery) -> None:
     """Where nobody listens nothing was sent, so that messages are sent again, and once only."""
     line.sandbox.kill()
     ids = line.submit(COMMUNICATION, 20)
     wait_until(lambda: line.count(ids, failures={"$gte": 1}) >= 8)
     wait_until(lambda: COMMUNICATION.name in line.repository.service_states())
-    line.sandbox.start()
-    line.later(COMMUNICATION, PAUSE_SECONDS)
-    line.wait_until_final(ids, 30)
+    with recovery.of(
+        "Base service's machine gone; back, and its breaker's pause over",
+        at_most="a probe, and its answer",
+        until="all final",
+    ):
+        line.sandbox.start()
+        line.later(COMMUNICATION, PAUSE_SECONDS)
+        line.wait_until_final(ids, 30)
     line.assert_sound(ids)
     assert sorted(line.sandbox.delivered()) == sorted(ids)
 
 
-def test_a_refused_key_pauses_its_service_until_it_is_put_right(new_line: LineFactory) -> None:
+def test_a_refused_key_pauses_its_service_until_it_is_put_right(
+    new_line: LineFactory, recovery: Recovery
+) -> None:
     """Nothing fails and no attempt counts; a probe a minute finds out whether it is right."""
     keys = {f"{service.env}_BASE_API_KEY": KEY for service in (ANALYSIS, COMMUNICATION)}
     with new_line(lease=30, api_key=KEY, **keys, GENERATION_BASE_API_KEY="wrong") as line:
@@ -124,8 +139,13 @@ def test_a_refused_key_pauses_its_service_until_it_is_put_right(new_line: LineFa
         assert worker.wait(10) == 0
         line.start_worker(GENERATIVE, GENERATION_BASE_API_KEY=KEY)
         assert line.count(ids, status="completed") == 0
-        line.later(GENERATIVE, PAUSE_SECONDS)
-        line.wait_until_final(ids, 30)
+        with recovery.of(
+            "API key refused; put right, and its pause over",
+            at_most="a probe, and its answer",
+            until="all final",
+        ):
+            line.later(GENERATIVE, PAUSE_SECONDS)
+            line.wait_until_final(ids, 30)
         assert pause_of_generative(line) is None
         line.assert_sound([*ids, *others])
         assert {document["failures"] for document in line.documents(ids)} == {0}
