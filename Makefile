@@ -1,6 +1,6 @@
 # The front door: `make` alone lists what there is. All of it sets up what it needs by itself.
-# PYTHON=… chooses the interpreter; PYTEST_ARGS, DEMO_ARGS, UP_ARGS, SPEC_ARGS and BENCH_ARGS are
-# passed on.
+# PYTHON=… chooses the interpreter; PYTEST_ARGS, DEMO_ARGS, UP_ARGS, SPEC_ARGS, NEMESIS_ARGS and
+# BENCH_ARGS are passed on.
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -11,8 +11,10 @@ READY := $(VENV)/.ready
 
 export AGENT_ENV ?= development
 PYTEST_WORKERS ?= 4
+SEEDS ?= 0-9
+JOBS ?= 1
 
-.PHONY: help setup demo up test test-long faults bugs check format docs bench clean
+.PHONY: help setup demo up test test-long faults nemesis bugs check format docs bench clean
 
 help: ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +40,9 @@ test-long: $(READY) ## run the tests that take minutes each and that `make test`
 
 faults: $(READY) ## run the tests that kill, stop and cut off, and show how soon work went on
 	$(BIN)/python -m pytest tests/faults -n 2 --dist loadfile -m 'long or not long' $(PYTEST_ARGS)
+
+nemesis: $(READY) ## run the line with random faults, by SEEDS=0-99, JOBS=2 at once, and judge it
+	@exec $(BIN)/python -m tests.nemesis $(SEEDS) --jobs $(JOBS) $(NEMESIS_ARGS)
 
 bugs: $(READY) ## make deliberate bugs in a copy, and say which tests notice
 	@$(BIN)/python -m scripts.bugs $(BUGS)

@@ -9,6 +9,8 @@ import redis
 from dramatiq import Middleware, Worker
 from dramatiq.broker import Consumer
 from dramatiq.brokers.redis import RedisBroker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from actors.bell import Bell
 from actors.consumer import QueueConsumer, QuietConsumer
@@ -54,6 +56,7 @@ class AgentBroker(RedisBroker):
         self.agent_namespace = agent_namespace
         self.fallback_seconds = fallback_seconds
         self.bell = Bell(lambda: ring(news, agent_namespace))
+        self.settle_bell = Bell(lambda: ring(news, agent_namespace, "settle"))
         self.share: int | None = None
         self._ledgers: dict[str, Ledger] = {}
         self._lock = threading.Lock()
@@ -159,13 +162,21 @@ def make_broker(settings: Settings, middleware: Sequence[Middleware]) -> AgentBr
 
 def _giving_bytes(client: redis.Redis) -> redis.Redis:
     """A client like this one that leaves replies undecoded: one foreign byte in a message would
-    cost the connection and the batch."""
+    cost the connection and the batch.
+
+    Nor does it send anything again by itself. A fetch whose reply was lost has had its effect: a
+    second one brings other messages, and nobody would miss the first ones.
+    """
     pool = client.connection_pool
     return redis.Redis.from_pool(
         redis.BlockingConnectionPool(  # type: ignore[no-untyped-call]  # redis has none here
             max_connections=MAX_CONNECTIONS,
             timeout=TIMEOUT_SECONDS,
             connection_class=pool.connection_class,
-            **{**pool.connection_kwargs, "decode_responses": False},
+            **{
+                **pool.connection_kwargs,
+                "decode_responses": False,
+                "retry": Retry(NoBackoff(), 0),
+            },
         )
     )

@@ -111,11 +111,18 @@ class QueueConsumer(_RedisConsumer):
             self._ledger.drop(message_id)
 
     def close(self) -> None:
-        """Put back what was fetched and not handed out, and tell the last acknowledgements."""
+        """Put back what was fetched and not handed out, and tell the last acknowledgements.
+
+        At the end of the process also of what was cut off: it is settled, or left to its lease.
+        Nobody would miss this process, and its messages would lie about for hours.
+        """
         cached, self._cache = list(self._cache), deque()
         self.requeue(cached)
-        if not self._ledger.suspect:
-            self._flush(due=False)
+        if self._ledger.suspect:
+            return
+        if self._agent_broker.draining:
+            self._ledger.give_up()
+        self._flush(due=False)
 
     def _refill(self) -> None:
         broker = self._agent_broker
@@ -138,8 +145,12 @@ class QueueConsumer(_RedisConsumer):
         try:
             found = self._agent_broker.do_fetch(self.queue_name, room)
         except redis.RedisError as exc:
+            first = not self._ledger.suspect
             self._ledger.suspect = True
-            raise _closed(exc) from exc
+            if not first or not isinstance(exc, redis.ConnectionError):
+                raise _closed(exc) from exc
+            self._ledger.hear()  # perhaps only this connection is broken: the next look tells
+            return
         self._contact_at = time.monotonic()
         messages = [read_message(data, self.queue_name) for data in found]
         self._cache.extend(message for message in messages if message is not None)

@@ -120,6 +120,12 @@ class Ledger:
         with self._changed:
             return self._finish(message_id)
 
+    def give_up(self) -> None:
+        """Count what threads still hold as done: the process ends and waits for them no longer."""
+        with self._changed:
+            self._acked += self._outstanding
+            self._outstanding.clear()
+
     def take_acked(self, *, due: bool = True) -> list[str]:
         """The acknowledgements to tell Redis now: all, or none until they are due."""
         with self._changed:

@@ -30,7 +30,11 @@ def _make() -> AgentBroker:
     configure_logging(settings)
     registry = settings.registry
     worker_id = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-    made = Carrier(settings, worker_id)
+
+    def step_ended() -> None:
+        broker.settle_bell.ring()
+
+    made = Carrier(settings, worker_id, on_step_end=step_ended)
 
     def carrier() -> Carrier:
         return made

@@ -9,14 +9,20 @@ AgentError
 │   ├── NotStorable             MongoDB refuses the document itself
 │   ├── AlreadyStored           there is a document of this id
 │   ├── ContextNotFound
+│   ├── ScheduleNotFound
 │   └── IllegalTransition       the status table has no such change
 ├── BrokerUnavailable           Redis did not answer (retryable)
 ├── RequestInvalid              a request that cannot be turned into contexts
 │   ├── UnknownServiceType
-│   └── TemplateNotFound
+│   ├── TemplateNotFound
+│   ├── PurposeNotFound
+│   ├── PurposeUnclear          the text fits no purpose, or several alike
+│   └── IdempotencyKeyReused    another request came under this key before
+├── StillInProgress             the same is being done just now (retryable)
 ├── ContextUnreadable           a document of another program that cannot be adopted
 └── CallError                   what went wrong with a call of a Base service
     ├── RequestNotSendable      the request cannot be built or encoded; nothing was sent
+    │   └── PlaceholderMissing  a placeholder of the template has no value
     ├── ServiceUnavailable      the request was not sent (retryable)
     ├── OutcomeUnknown          the request was sent, its outcome is not known
     ├── TlsFailed               the service's certificate or protocol was refused
@@ -67,6 +73,10 @@ class ContextNotFound(StoreError):
     """There is no context of this id."""
 
 
+class ScheduleNotFound(StoreError):
+    """There is no schedule of this name."""
+
+
 class IllegalTransition(StoreError):
     """The status table does not have this change."""
 
@@ -89,6 +99,24 @@ class TemplateNotFound(RequestInvalid):
     """No template of this id (and version) is stored."""
 
 
+class PurposeNotFound(RequestInvalid):
+    """No purpose of this id is stored; the message lists those that are."""
+
+
+class PurposeUnclear(RequestInvalid):
+    """The keywords in the text choose no purpose, or several alike; the message lists them."""
+
+
+class IdempotencyKeyReused(RequestInvalid):
+    """Another request came under this idempotency key less than a day ago."""
+
+
+class StillInProgress(AgentError):
+    """Somebody else does the same just now; how it ends is not known yet."""
+
+    retryable = True
+
+
 class ContextUnreadable(AgentError):
     """A document of another program says too little to be carried out."""
 
@@ -99,6 +127,10 @@ class CallError(AgentError):
 
 class RequestNotSendable(CallError):
     """The request cannot be built from the context, or cannot be encoded. Nothing was sent."""
+
+
+class PlaceholderMissing(RequestNotSendable):
+    """Placeholders of the template have no value; the message names them."""
 
 
 class ServiceUnavailable(CallError):

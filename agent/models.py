@@ -53,6 +53,11 @@ class Status(StrEnum):
 FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 IN_FLIGHT = frozenset({Status.QUEUED, Status.PROCESSING})
 
+PARENT = "parent"
+"""The `kind` of a parent; it is never claimed."""
+REQUEST = "REQUEST"
+"""The `service_type` of the parent of a request's steps, which no service has."""
+
 
 class WaitReason(StrEnum):
     """Why a scheduled context waits."""
@@ -121,6 +126,25 @@ TRANSITIONS: Mapping[Change, Transition] = {
     Change.BLOCK_AGAIN: Transition(_from(Status.CANCELLED), Status.WAITING),
 }
 
+
+class ParentChange(StrEnum):
+    """What moves a parent, which is a request of several steps or a batch."""
+
+    COMPLETE = "complete"
+    FAIL = "fail"
+    CANCEL = "cancel"
+    REOPEN = "reopen"
+
+
+PARENT_TRANSITIONS: Mapping[ParentChange, Transition] = {
+    ParentChange.COMPLETE: Transition(_from(Status.PROCESSING), Status.COMPLETED),
+    ParentChange.FAIL: Transition(_from(Status.PROCESSING), Status.FAILED),
+    ParentChange.CANCEL: Transition(_from(Status.PROCESSING), Status.CANCELLED),
+    ParentChange.REOPEN: Transition(FINAL | {Status.PROCESSING}, Status.PROCESSING),
+}
+"""A parent is `processing` from the beginning. That it is opened again while it is open raises its
+fence, so that nobody writes what was counted before."""
+
 ENTRY_STATUSES = frozenset({Status.PENDING, Status.SCHEDULED, Status.WAITING})
 """A new context starts in one of these."""
 
@@ -138,6 +162,11 @@ def new_id(prefix: str) -> str:
     value = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
     digits = (_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
     return f"{prefix}_{''.join(digits)}"
+
+
+def step_id(parent_id: str, key: str) -> str:
+    """The id of a step: given by its parent's, so that it is never stored twice."""
+    return f"{parent_id}_{key}"
 
 
 def clamp_priority(value: object) -> int:
@@ -163,6 +192,17 @@ class Template(Model):
     service_type: str
     service_template: dict[str, Any] = Field(default_factory=dict)
     parameters: Any = None
+
+
+class Step(Model):
+    """One part of a template that lists several: a context once somebody asks for it."""
+
+    key: str
+    template: Template
+    after: tuple[str, ...] = ()
+    on_failure: Literal["cancel", "continue"] = "cancel"
+    priority: int | None = None
+    max_attempts: int | None = None
 
 
 class RequestData(Model):
@@ -192,6 +232,8 @@ class ErrorRecord(Model):
     message: str
     status_code: int | None = None
     retryable: bool | None = None
+    fingerprint: str | None = None
+    """Its kind; the store writes it with every error."""
 
 
 class AttemptRecord(Model):
@@ -254,10 +296,13 @@ class Context(Model):
     completed_at: datetime | None = None
     expire_at: datetime | None = None
 
+    unsettled: dict[str, Any] | None = None
+    """What settle has to look at: of a child that it changed, of a parent when."""
+
     def to_document(self) -> Document:
         """The document as inserted: no `lease`, `remote` or `expire_at` until there is one."""
         document = self.model_dump(by_alias=True)
-        for name in ("lease", "remote", "expire_at", "results", "error"):
+        for name in ("lease", "remote", "expire_at", "results", "error", "unsettled"):
             if document[name] is None:
                 del document[name]
         document["status"] = str(self.status)

@@ -32,7 +32,7 @@ LEADER_LEASE = timedelta(seconds=10)
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
 NOT_BUILT_YET = ("AGENT_DASHBOARD_USERS", "AGENT_SECRET_KEY", "AGENT_WEBHOOK_HOSTS",
-                 "AGENT_WEBHOOK_SECRET", "AGENT_API_KEYS")  # fmt: skip
+                 "AGENT_WEBHOOK_SECRET")  # fmt: skip
 NOT_BUILT_YET_PER_SERVICE = ("RATE_LIMIT",)
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -159,6 +159,20 @@ class Settings(_Environment):
         default=(),
         validation_alias="AGENT_TEMPLATES",
         description="Folders of templates (JSON files), beside the collection `templates`.",
+    )
+    api_keys: SecretStr | None = Field(
+        default=None,
+        validation_alias="AGENT_API_KEYS",
+        description="The keys of the HTTP API, `name:scope+scope:secret`; scopes are `read`, "
+        "`submit`, `operate` and `admin`. In production `web` does not start without.",
+    )
+    api_rate_limit: float = Field(
+        default=200.0,
+        gt=0,
+        le=100_000,
+        validation_alias="AGENT_API_RATE_LIMIT",
+        description="Requests a second that one key may make of one `web` process; twice as many "
+        "at once.",
     )
 
     @field_validator("workers", "templates", mode="before")

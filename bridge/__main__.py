@@ -17,7 +17,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from agent.admission.admission import Admission
 from agent.duties.adopt import Adopt
+from agent.duties.fire import Fire
 from agent.duties.rescue import Rescue
+from agent.duties.settle import Settle
 from agent.duties.sweep import sweep
 from agent.errors import AgentError, BrokerUnavailable, ConfigurationError, StoreError
 from agent.logs import configure_logging, get_logger
@@ -36,6 +38,8 @@ RESCUE_SECONDS = 5
 SWEEP_SECONDS = 10
 THOROUGH_SECONDS = 60
 RECOVERY_SECONDS = 2
+SCHEDULES_SECONDS = 0.5
+"""Asks nothing while nothing is due."""
 LEAD_SECONDS = LEADER_LEASE.total_seconds() * 0.4
 """Two tries within a lease, and few questions while idle."""
 TAKEOVER_SECONDS = 0.05
@@ -61,6 +65,7 @@ class Bridge:
         self._leadership = Leadership(repository, self.owner, LEADER_LEASE, self._begin)
         self._rescue = Rescue.of(repository, on_expired=self._signals.count_expired)
         self._adopt = Adopt.of(repository)
+        self._fire = Fire.of(repository)
         shared = SharedSignals(client, settings.namespace)
         admission = Admission(repository, services, settings, shared, self.owner)
         admit = Admit(admission, services, client, settings)
@@ -70,10 +75,18 @@ class Bridge:
             repository,
             admit,
             self._adopt,
+            Settle(repository),
             leads=self._leads,
             on_outage=self._rescue.hold_off,
         )
-        self._doorbell = Doorbell(self._bell, repository, client, settings.namespace, self._leads)
+        self._doorbell = Doorbell(
+            self._bell,
+            repository,
+            client,
+            settings.namespace,
+            self._leads,
+            on_schedules=self._fire.look_again,
+        )
         self._scheduler = self._schedule()
 
     def start(self) -> None:
@@ -97,11 +110,12 @@ class Bridge:
         )
         jobs: dict[str, tuple[Callable[[], object], float]] = {
             "tick": (lambda: self._bell.ring(Ring.TICK), self._settings.poll_interval),
-            "rescue": (self._rescue.run, RESCUE_SECONDS),
-            "sweep": (lambda: sweep(self._repository), SWEEP_SECONDS),
+            "rescue": (self._then_settle(self._rescue.run), RESCUE_SECONDS),
+            "sweep": (self._then_settle(lambda: sweep(self._repository)), SWEEP_SECONDS),
             "adopt": (self._adopt.run_thoroughly, THOROUGH_SECONDS),
             "flush": (self._flush, SWEEP_SECONDS),
             "recovery": (self._recovery.run, RECOVERY_SECONDS),
+            "schedules": (self._then_admit(self._fire.run), SCHEDULES_SECONDS),
         }
         for name, (job, seconds) in jobs.items():
             scheduler.add_job(self._led(name, job), "interval", seconds=seconds, id=name)
@@ -136,6 +150,24 @@ class Bridge:
                 log.exception("job.broken", job=name)
             else:
                 failing.clear()
+
+        return run
+
+    def _then_settle(self, duty: Callable[[], int]) -> Callable[[], None]:
+        """What it ended may have been a step."""
+
+        def run() -> None:
+            if duty():
+                self._bell.ring(Ring.SETTLE)
+
+        return run
+
+    def _then_admit(self, duty: Callable[[], int]) -> Callable[[], None]:
+        """What it stored may run."""
+
+        def run() -> None:
+            if duty():
+                self._bell.ring(Ring.ROOM)
 
         return run
 
@@ -181,8 +213,7 @@ def run(settings: Settings) -> None:
     # it warns of every turn that a job which still runs leaves out; that is what is asked of it
     logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    _set_on_signal(stopping)
     repository = MongoContextRepository.connect(settings)
     client = connect_redis(settings, max_connections=MAX_CONNECTIONS, name="bridge")
     try:
@@ -199,6 +230,20 @@ def run(settings: Settings) -> None:
     finally:
         client.close()
         repository.close()
+
+
+def _set_on_signal(stopping: threading.Event) -> None:
+    """Stop at the first signal, and ignore the rest: at its end Python gives them back their
+    defaults, and one that came then would kill a process that has done everything well."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def stop(_number: int, _frame: object) -> None:
+        stopping.set()
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+    for number in numbers:
+        signal.signal(number, stop)
 
 
 def _create_indexes(repository: MongoContextRepository) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import redis
 
-from agent.admission.admission import Admission
+from agent.admission.admission import Admission, owned
 from agent.errors import BrokerUnavailable
 from agent.logs import get_logger
-from agent.models import Claim
-from agent.projections.broker_view import read_held
+from agent.models import Claim, Status
+from agent.projections.broker_view import drop_messages, read_held
 from agent.projections.presence import Presence, WorkerView
 from agent.services import ServiceType
 from agent.settings import Settings
@@ -96,7 +96,19 @@ class Admit:
         )
         rates = {name: pace.rate for name, pace in self._paces.items()}
         found = capacities(self._services, in_flight, self._workers, held, rates)
+        for service in self._services:
+            if found[service.name] is None and held[service.queue][0]:
+                self._drop_stale(service, in_flight)
         return {name: self._blindly(name, room, now) for name, room in found.items()}
+
+    def _drop_stale(self, service: ServiceType, in_flight: Sequence[InFlight]) -> None:
+        """Messages whose claims have all run out: else they would gather, without a worker that
+        takes and drops them. None is new, since only the leader enqueues; should another one
+        lead by now, what it enqueued comes back by its lease."""
+        if owned(in_flight, service.name, Status.QUEUED):
+            return
+        drop_messages(self._client, self._settings.dramatiq_namespace, service.queue)
+        log.info("broker.stale_dropped", service_type=service.name)
 
     def _blindly(self, name: str, room: int | None, now: float) -> int | None:
         if room is not None or now - self._blind_at[name] < BLIND_SECONDS:

@@ -12,7 +12,7 @@ from enum import IntFlag
 
 import redis
 
-from agent.projections.doorbell import Listener, doorbell_channel
+from agent.projections.doorbell import SCHEDULES, Listener, doorbell_channel
 from agent.store.mongo_context_repository import MongoContextRepository
 
 STREAM_RETRY_SECONDS = 5.0
@@ -31,6 +31,14 @@ class Ring(IntFlag):
     """Another program inserted something: adopt it first."""
     TICK = 4
     """The time has come to look at everything."""
+    SETTLE = 8
+    """A step has ended, or somebody asked something of a request: what depends on it first."""
+
+    @classmethod
+    def of(cls, text: str) -> Ring:
+        """What somebody means who rings over Redis."""
+        what = {"foreign": cls.FOREIGN, "settle": cls.SETTLE}
+        return cls.ROOM | what.get(text, cls.NOTHING)
 
 
 class Bell:
@@ -65,8 +73,11 @@ class Doorbell:
         client: redis.Redis,
         namespace: str,
         leads: Callable[[], bool],
+        *,
+        on_schedules: Callable[[], None] = lambda: None,
     ) -> None:
         self._bell = bell
+        self._on_schedules = on_schedules
         self._repository = repository
         self._leads = leads
         self._stopping = threading.Event()
@@ -86,7 +97,9 @@ class Doorbell:
         self._listener.stop()
 
     def _hear(self, _channel: str, text: str) -> None:
-        self._bell.ring(Ring.ROOM | Ring.FOREIGN if text == "foreign" else Ring.ROOM)
+        if text == SCHEDULES:
+            self._on_schedules()
+        self._bell.ring(Ring.of(text))
 
     def _watch(self) -> None:
         supported = True

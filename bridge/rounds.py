@@ -9,6 +9,7 @@ from datetime import datetime
 
 from agent.duties.adopt import Adopt
 from agent.duties.promote import promote
+from agent.duties.settle import Settle
 from agent.errors import AgentError, StoreUnavailable
 from agent.logs import get_logger
 from agent.store.mongo_context_repository import MongoContextRepository
@@ -19,6 +20,10 @@ from bridge.doorbell import Bell, Ring
 GATHER_SECONDS = 0.01
 """Rings are gathered: one round in so long at most."""
 LONGEST_WAIT_SECONDS = 60.0
+SETTLE_SECONDS = 2.0
+"""Whoever ends a step rings; this is for rings that get lost."""
+IDLE_SETTLE_SECONDS = 5.0
+"""While nothing is to be done: with the look that is fewer than two questions a second."""
 
 log = get_logger()
 
@@ -38,6 +43,7 @@ class Rounds:
         repository: MongoContextRepository,
         admit: Admit,
         adopt: Adopt,
+        settle: Settle,
         *,
         leads: Callable[[], bool],
         on_outage: Callable[[], None],
@@ -46,6 +52,8 @@ class Rounds:
         self._repository = repository
         self._admit = admit
         self._adopt = adopt
+        self._settle = settle
+        self._settled_at = float("-inf")
         self._leads = leads
         self._on_outage = on_outage
         self._due_at = self._again_at = float("inf")
@@ -102,17 +110,30 @@ class Rounds:
         Raises:
             StoreUnavailable, BrokerUnavailable: the next round finds what this one left.
         """
+        idle = False
         if Ring.TICK in rings:
             seen = self._look()
             self._note_due(seen.next_due)
             due = seen.next_due is not None and seen.next_due <= self._repository.now()
-            if not seen.pending and not due:
-                return None
-            rings |= Ring.FOREIGN
-            self._note_due(promote(self._repository))
+            idle = not seen.pending and not due
+            if not idle:
+                rings |= Ring.FOREIGN
+                self._note_due(promote(self._repository))
+            rings |= self._time_to_settle(idle)
+        if Ring.SETTLE in rings:
+            self._settled_at = time.monotonic()
+            idle = not self._settle.run() and idle
+        if idle:
+            return None
         if Ring.FOREIGN in rings:
             self._adopt.run()
         return self._admit.run()
+
+    def _time_to_settle(self, idle: bool) -> Ring:
+        """Whether to settle though nobody rang for it."""
+        pause = IDLE_SETTLE_SECONDS if idle else SETTLE_SECONDS
+        is_time = time.monotonic() >= self._settled_at + pause
+        return Ring.SETTLE if is_time else Ring.NOTHING
 
     def _look(self) -> Look:
         asked_at = time.monotonic()

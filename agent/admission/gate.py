@@ -158,8 +158,10 @@ def read_probe(probe: Document | None, fence: int, *, waited: timedelta) -> Verd
     claimed = probe.get("fence") == fence
     if claimed and status not in FINAL and status in (Status.QUEUED, Status.PROCESSING):
         return Verdict.NOTHING if waited > PROBE_LOST_AFTER else Verdict.RUNNING
-    attempts = probe.get("attempts") or []
-    last = attempts[-1] if attempts else {}
+    attempts = probe.get("attempts")
+    last = attempts[-1] if isinstance(attempts, list) and attempts else {}
+    if not isinstance(last, dict):
+        return Verdict.NOTHING
     if last.get("fence") != fence:
         # a poll that goes on leaves no attempt; the service answered it
         return Verdict.GOOD if probe.get("wait_reason") == "poll" else Verdict.NOTHING
@@ -172,7 +174,8 @@ def _read_attempt(last: Document) -> Verdict:
         return Verdict.GOOD
     if outcome == "failed":
         return Verdict.GOOD if last.get("definite", False) else Verdict.BAD
-    at_fault = (last.get("error") or {}).get("type") in SERVICE_AT_FAULT
+    error = last.get("error")
+    at_fault = isinstance(error, dict) and error.get("type") in SERVICE_AT_FAULT
     return (
         Verdict.BAD if outcome == "lost" or (outcome == "retry" and at_fault) else Verdict.NOTHING
     )

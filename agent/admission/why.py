@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from agent.admission.gate import GateState, gate_state
-from agent.models import QUARANTINE_AFTER, Document, Status, WaitReason
+from agent.models import FINAL, PARENT, QUARANTINE_AFTER, Document, Status, WaitReason
 from agent.replies import safe_text
 from agent.store.services import Pause
 from agent.words import moment, span
 
 SOON = timedelta(seconds=2)
 """What is due for less than this needs no excuse."""
+MOST_STEPS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Surroundings:
         threads: of the living workers of its service; None while Redis is away.
         in_flight: calls of its service that are queued or processing.
         limit: how many of them it may have; None when it is no service that we know.
+        steps: those that it comes after, or those of a parent: their keys and statuses.
     """
 
     now: datetime
@@ -36,6 +38,7 @@ class Surroundings:
     threads: int | None
     in_flight: int
     limit: int | None
+    steps: Sequence[tuple[str, str]] = ()
 
 
 def why(document: Document, around: Surroundings) -> str:
@@ -165,8 +168,8 @@ def _queued(document: Document, around: Surroundings) -> str:
 
 
 def _processing(document: Document, around: Surroundings) -> str:
-    if document.get("kind") == "parent":
-        return "its steps are not all final"
+    if document.get("kind") == PARENT:
+        return _open(document, around)
     lease = document.get("lease")
     worker = _quoted(lease.get("owner") if isinstance(lease, Mapping) else None)
     end = _lease_end(document)
@@ -180,8 +183,28 @@ def _processing(document: Document, around: Surroundings) -> str:
     return f"it is {doing} at worker {worker} since {moment(document.get('started_at'))}"
 
 
-def _waiting(_document: Document, _around: Surroundings) -> str:
-    return "the steps before it are not all completed"
+def _open(document: Document, around: Surroundings) -> str:
+    """Why a parent is not final."""
+    if document.get("cancelling"):
+        return "it is being cancelled"
+    open_ = _named((key, status) for key, status in around.steps if status not in FINAL)
+    return f"its steps are not all final: {open_}" if open_ else "its steps are not all final"
+
+
+def _waiting(_document: Document, around: Surroundings) -> str:
+    before = _named(each for each in around.steps if each[1] != Status.COMPLETED)
+    if around.steps and not before:
+        return _with_bridge(
+            "the steps before it are completed, and it is to become pending", around
+        )
+    said = "the steps before it are not all completed"
+    return f"{said}: {before}" if before else said
+
+
+def _named(steps: Iterable[tuple[str, str]]) -> str:
+    named = [f"{_quoted(key)} is {_quoted(status)}" for key, status in steps]
+    more = len(named) - MOST_STEPS
+    return ", ".join(named[:MOST_STEPS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _completed(document: Document, _around: Surroundings) -> str:
@@ -197,8 +220,12 @@ def _failed(document: Document, _around: Surroundings) -> str:
     return f"it failed at {moment(document.get('completed_at'))}{said}"
 
 
-def _cancelled(document: Document, _around: Surroundings) -> str:
-    return f"it was cancelled at {moment(document.get('completed_at'))}"
+def _cancelled(document: Document, around: Surroundings) -> str:
+    said = f"it was cancelled at {moment(document.get('completed_at'))}"
+    if document.get("cancelled_by") != "settle":
+        return said
+    before = _named(each for each in around.steps if each[1] in (Status.FAILED, Status.CANCELLED))
+    return f"{said}, since a step before it was not completed" + (f": {before}" if before else "")
 
 
 _WHY: Mapping[str, Callable[[Document, Surroundings], str]] = {

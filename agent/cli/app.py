@@ -10,10 +10,13 @@ import typer
 
 from agent.cli import (
     cancel,
+    dead,
     listing,
     pausing,
+    purposes,
     retry,
     run_now,
+    schedules,
     setup,
     show,
     status,
@@ -45,6 +48,7 @@ VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("submit", submit.submit, "Store a request, and print its context's id."),
     ("show", show.show, "Show a context, and why it is where it is."),
     ("list", listing.list_contexts, "List the newest contexts."),
+    ("dead", dead.dead, "List what failed by kind."),
     ("status", status.status, "Show what each service has, and its workers."),
     ("cancel", cancel.cancel, "Cancel contexts that are not final."),
     ("retry", retry.retry, "Begin failed or cancelled contexts anew."),
@@ -56,6 +60,8 @@ VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
 for _name, _verb, _summary in VERBS:
     app.command(_name, short_help=_summary, epilog=EPILOG)(_verb)
 app.add_typer(templates.app, name="templates")
+app.add_typer(purposes.app, name="purposes")
+app.add_typer(schedules.app, name="schedules")
 
 
 def run(arguments: Sequence[str]) -> int:

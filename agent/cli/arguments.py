@@ -8,10 +8,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 from agent.errors import RequestInvalid
+
+if TYPE_CHECKING:
+    from agent.models import Status
 
 MAX_FILE_BYTES = 15 * 1024 * 1024
 ENDLESS = "inf"
@@ -129,6 +132,26 @@ def read_tags(words: Iterable[str]) -> dict[str, str]:
     return tags
 
 
+def read_tag(word: str) -> str | tuple[str, str]:
+    """A tag that is searched for: `name=value`, or one word of a list."""
+    name, separator, value = word.partition("=")
+    return (name, value) if separator else word
+
+
+def read_status(option: str, word: str) -> Status:
+    """A status, in any case of letters.
+
+    Raises:
+        RequestInvalid: there is none of that name; the message names the option.
+    """
+    from agent.models import Status
+
+    try:
+        return Status(word.lower())
+    except ValueError:
+        raise RequestInvalid(f"{option}: {word!r} is none of {', '.join(Status)}") from None
+
+
 def read_duration(option: str, word: str) -> timedelta:
     """A duration: seconds, or a number with `s`, `m`, `h` or `d`.
 
@@ -161,5 +184,26 @@ def read_time(option: str, word: str, now: datetime) -> datetime:
     if found is None:
         raise RequestInvalid(
             f"{option}: {word!r} is no time; write 2030-01-31T12:00:00Z, or +15m for in 15 minutes"
+        )
+    return found
+
+
+def read_past(option: str, word: str, now: datetime) -> datetime:
+    """A time: ISO 8601, in UTC unless it names a zone; or a duration before now.
+
+    Raises:
+        RequestInvalid: it is none; the message names the option.
+    """
+    from agent.intake.values import as_date
+
+    if _DURATION.fullmatch(word.strip()) is not None:
+        try:
+            return now - read_duration(option, word)
+        except OverflowError:
+            raise RequestInvalid(f"{option}: {word!r} is too long ago") from None
+    found = as_date(word)
+    if found is None:
+        raise RequestInvalid(
+            f"{option}: {word!r} is no time; write 2030-01-31T12:00:00Z, or 2h for 2 hours ago"
         )
     return found

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent.cli.arguments import read_past, read_status, read_tag
 from agent.cli.opened import opened
-from agent.cli.options import AsJson
+from agent.cli.options import AsJson, OfError, OfKind, OfService, OfTag
 from agent.cli.output import add_row, console, id_word, new_table, say, say_json
-from agent.errors import RequestInvalid
+from agent.cli.selecting import since_option
 from agent.words import ago, visible
 
 if TYPE_CHECKING:
-    from agent.models import Document, Status
+    from agent.models import Document
 
 LONGEST_LIST = 1000
 COLUMNS = ("id", "service", "status", "calls", "age", "note")
@@ -25,13 +26,14 @@ WIDEST = 40
 
 def list_contexts(
     *,
-    service: Annotated[
-        str | None,
-        typer.Option(metavar="SERVICE", help="Only of this service type.", show_default=False),
-    ] = None,
+    service: OfService = None,
     status: Annotated[
         str | None, typer.Option(metavar="STATUS", help="Only in this one.", show_default=False)
     ] = None,
+    kind: OfKind = None,
+    error: OfError = None,
+    tag: OfTag = None,
+    since: Annotated[str | None, since_option("was made")] = None,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=LONGEST_LIST, help="So many at most.")
     ] = 20,
@@ -39,29 +41,22 @@ def list_contexts(
 ) -> None:
     """List contexts, the newest first, without what they carry."""
     with opened() as found:
+        now = found.repository.now()
         documents = found.repository.list_contexts(
             service_type=found.service(service).name if service is not None else None,
-            status=_status(status),
+            status=read_status("--status", status) if status is not None else None,
+            kind=kind,
+            error_type=error,
+            tag=read_tag(tag) if tag is not None else None,
+            since=read_past("--since", since, now) if since is not None else None,
             limit=limit,
         )
-        now = found.repository.now()
     if as_json:
         say_json(documents)
     elif not documents:
         say("no such context")
     else:
         _print(documents, now)
-
-
-def _status(word: str | None) -> Status | None:
-    from agent.models import Status
-
-    if word is None:
-        return None
-    try:
-        return Status(word.lower())
-    except ValueError:
-        raise RequestInvalid(f"--status: {word!r} is none of {', '.join(Status)}") from None
 
 
 def _print(documents: list[Document], now: datetime) -> None:

@@ -19,3 +19,41 @@ Ids = Annotated[
 ServiceName = Annotated[
     str, typer.Argument(metavar="SERVICE", help="A service type, in any case of letters.")
 ]
+OptionalIds = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ID",
+        help='Of contexts. One that is no string as extended JSON, such as {"$oid": "…"}, or the '
+        "digits of an ObjectId or a UUID. Or give --all.",
+        show_default=False,
+    ),
+]
+OfService = Annotated[
+    str | None,
+    typer.Option("--service", metavar="SERVICE", help="Only of this one.", show_default=False),
+]
+OfKind = Annotated[
+    str | None,
+    typer.Option(
+        "--kind",
+        "--fingerprint",
+        metavar="KIND",
+        help="Only with this kind of error, as agent dead lists them.",
+        show_default=False,
+    ),
+]
+OfError = Annotated[
+    str | None,
+    typer.Option(
+        "--error", metavar="TYPE", help="Only with this type of error.", show_default=False
+    ),
+]
+OfTag = Annotated[
+    str | None,
+    typer.Option(
+        "--tag",
+        metavar="NAME=VALUE",
+        help="Only with this tag; a word alone is one of a list of tags.",
+        show_default=False,
+    ),
+]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
@@ -17,6 +17,7 @@ from agent.words import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
 
 PLAIN_WIDTH = 160
@@ -82,6 +83,42 @@ def add_row(table: Table, *cells: object) -> None:
 
     words = [visible(str(cell)) for cell in cells]
     table.add_row(*(Text(word, style=LOUD.get(word, "")) for word in words))
+
+
+class Bar:
+    """How far something long is, on a terminal's stderr; nothing elsewhere.
+
+    Args:
+        total: None: it is not known.
+    """
+
+    def __init__(self, what: str, total: int | None, *, shown: bool) -> None:
+        self._progress: Progress | None = None
+        if shown and sys.stderr.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                console=console(stderr=True),
+                transient=True,
+            )
+            self._line = self._progress.add_task(what, total=total)
+
+    def tell(self, done: int) -> None:
+        """So many are done."""
+        if self._progress is not None:
+            self._progress.update(self._line, completed=done)
+
+    def __enter__(self) -> Self:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
 
 
 def id_word(context_id: Any) -> str:

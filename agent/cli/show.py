@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST_RESULT_LINES = 40
 LONGEST_LINE = 2000
+MOST_CHILDREN = 500
+STEPS = ("step", "service", "status", "call", "after", "about it")
 TIMELINE = ("call", "at", "took", "what", "about it")
 
 
@@ -35,7 +37,8 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show a context: what it is, every attempt, and why it is where it is."""
+    """Show a context: what it is, every attempt, and why it is where it is; of a request of
+    several steps, all of them."""
     from agent.admission.why import why
 
     with opened() as found:
@@ -43,17 +46,33 @@ def show(
         if as_json:
             say_json(document)
             return
-        around = surroundings(found, document)
-    _print(document, why(document, around), around.now)
+        children = steps_of(found, document)
+        around = surroundings(found, document, children)
+    _print(document, why(document, around), around.now, children)
 
 
-def surroundings(found: Opened, document: Document) -> Surroundings:
+def steps_of(found: Opened, document: Document) -> list[Document]:
+    """The children of a parent, in the order in which its template lists them."""
+    from agent.models import PARENT
+
+    if document.get("kind") != PARENT:
+        return []
+    listed = document.get("steps")
+    places = {key: place for place, key in enumerate(listed)} if isinstance(listed, list) else {}
+    children = found.repository.children_of(document["_id"], limit=MOST_CHILDREN)
+    return sorted(children, key=lambda each: places.get(str(each.get("step")), len(places)))
+
+
+def surroundings(
+    found: Opened, document: Document, children: Sequence[Document] = ()
+) -> Surroundings:
     """What decides about a context beside itself, as far as it can be asked."""
     from agent.admission.why import Surroundings
 
     repository = found.repository
     name = str(document.get("service_type"))
-    service = found.settings.registry.find(name)
+    registry = found.settings.registry
+    service = registry[name] if name in registry else None  # the exact name is claimed, no other
     state = repository.service_states().get(name)
     return Surroundings(
         now=repository.now(),
@@ -66,6 +85,8 @@ def surroundings(found: Opened, document: Document) -> Surroundings:
             if row.service_type == name and not row.polls
         ),
         limit=found.settings.service(service).max_in_flight if service is not None else None,
+        steps=[(_key(each), str(each.get("status"))) for each in children]
+        or repository.statuses_before(document),
     )
 
 
@@ -80,7 +101,9 @@ def _threads(found: Opened, service_type: str) -> int | None:
     return threads_by_service(workers).get(service_type, 0)
 
 
-def _print(document: Document, reason: str, now: datetime) -> None:
+def _print(
+    document: Document, reason: str, now: datetime, children: Sequence[Document] = ()
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -95,6 +118,12 @@ def _print(document: Document, reason: str, now: datetime) -> None:
     for cells in timeline(document):
         add_row(table, *cells)
     out.print(table)
+    if children:
+        out.print()
+        steps = new_table(STEPS, right=("call",))
+        for child in children:
+            add_row(steps, *step_row(child))
+        out.print(steps)
     if document.get("results") is not None:
         out.print()
         out.print(Text("results", style="bold"))
@@ -127,7 +156,8 @@ def timeline(document: Document) -> Iterator[tuple[str, str, str, str, str]]:
     """What happened, a row each: its creation, every attempt that is kept, its end."""
     yield "", moment(document.get("created_at")), "", "created", ""
     attempts = document.get("attempts")
-    kept = [entry for entry in attempts if isinstance(entry, Mapping)] if attempts else []
+    listed = attempts if isinstance(attempts, list) else []
+    kept = [entry for entry in listed if isinstance(entry, Mapping)]
     first = kept[0].get("number") if kept else None
     if isinstance(first, int) and first > 1:
         yield "", "", "", f"{first - 1} calls", "are no longer kept"
@@ -142,6 +172,25 @@ def timeline(document: Document) -> Iterator[tuple[str, str, str, str, str]]:
         )
     if document.get("completed_at") is not None:
         yield "", moment(document["completed_at"]), "", str(document.get("status")), ""
+
+
+def step_row(child: Document) -> tuple[str, str, str, str, str, str]:
+    """A step among others of its request."""
+    after = child.get("after")
+    parent = f"{child.get('parent_id')}_"
+    names = [str(each).removeprefix(parent) for each in after] if isinstance(after, list) else []
+    return (
+        _key(child),
+        str(child.get("service_type")),
+        str(child.get("status")),
+        str(child.get("attempt", "")),
+        ", ".join(names),
+        _about(child) if child.get("error") else id_word(child["_id"]),
+    )
+
+
+def _key(child: Document) -> str:
+    return str(child.get("step") or id_word(child["_id"]))
 
 
 def _about(entry: Mapping[str, Any]) -> str:

@@ -39,6 +39,14 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    purpose: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="A stored purpose, which has a template; else the --text chooses one.",
+            show_default=False,
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -87,11 +95,13 @@ def submit(
 ) -> None:
     """Store a request as a context, and print the context's id.
 
-    Name a stored template with --template, or give --service and --body. MongoDB is enough: while
-    Redis is away the bridge finds the context at its next look.
+    Name a stored template with --template, or a --purpose, or give --service and --body; without
+    any of them the keywords in --text choose a purpose. MongoDB is enough: while Redis is away the
+    bridge finds the context at its next look.
     """
     asked: dict[str, Any] = {
         "template_id": template,
+        "purpose_id": purpose,
         "template": _inline(service, body),
         "data": read_object("--data", data) if data is not None else None,
         "text": text,
@@ -134,7 +144,7 @@ def _store(found: Opened, asked: dict[str, Any]) -> str:
     for problem in templates.problems:
         note(f"warning: {problem}")
     manager = ContextManager(repository, repository.now, registry, settings)
-    context_id = RequestService(manager, templates, registry).submit(
+    context_id = RequestService(manager, templates, registry, repository).submit(
         read_request(asked), source="cli"
     )
     found.ring()

@@ -59,7 +59,8 @@ class Adopt:
         return self._decide_all(self._repository.foreign)
 
     def run_thoroughly(self) -> int:
-        """The same for documents whose fence is no number, which only a slower question finds."""
+        """The same for those that no claim would ever take, which only slower questions find."""
+        self._repository.promote_undated()
         return self._decide_all(self._repository.foreign_fences)
 
     def _decide_all(self, find: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from agent.errors import NotStorable, StoreUnavailable
 from agent.logs import get_logger
@@ -19,6 +19,7 @@ from agent.models import (
 )
 from agent.services import OnAmbiguous
 from agent.store.mongo_context_repository import MongoContextRepository
+from agent.store.soundness import is_fence
 from agent.store.upkeep import BATCH
 
 PART_COMPANY = timedelta(seconds=10)
@@ -26,6 +27,12 @@ PART_COMPANY = timedelta(seconds=10)
 does not meet the same ones again."""
 LEASELESS_SECONDS = 60.0
 """How often contexts in flight without any lease are looked for: no program of ours makes them."""
+
+SPOILT = ErrorRecord(
+    type="ContextUnreadable",
+    message="its worker vanished, and there is no place for a record of its attempt",
+    retryable=False,
+)
 
 log = get_logger()
 
@@ -124,7 +131,7 @@ class Rescue:
 
     def _take(self, document: Document) -> bool:
         try:
-            if document["status"] == Status.QUEUED:
+            if is_queued(document):
                 taken = self._repository.rescue_queued(document)
             else:
                 taken = self._take_processing(document)
@@ -140,17 +147,20 @@ class Rescue:
                 fence=document.get("fence"),
                 attempt=document.get("attempt"),
                 was=document["status"],
-                owner=(document.get("lease") or {}).get("owner"),
+                owner=_owner(document),
             )
         return taken
 
     def _take_processing(self, document: Document) -> bool:
         error = self._reason_to_give_up(document)
         attempt = _lost(document, self._repository)
-        if error is not None:
-            return self._repository.rescue_fail(document, error=error, attempt=attempt)
-        delay = PART_COMPANY * random.random()
-        return self._repository.rescue_processing(document, delay=delay, attempt=attempt)
+        try:
+            if error is not None:
+                return self._repository.rescue_fail(document, error=error, attempt=attempt)
+            delay = PART_COMPANY * random.random()
+            return self._repository.rescue_processing(document, delay=delay, attempt=attempt)
+        except NotStorable:  # what is counted is no number, or there is no place for the attempt
+            return self._repository.rescue_fail(document, error=error or SPOILT, attempt=None)
 
     def _reason_to_give_up(self, document: Document) -> ErrorRecord | None:
         polls = bool(document.get("remote"))
@@ -161,7 +171,8 @@ class Rescue:
                 message="the work may have been done: its worker vanished amid the call",
                 retryable=False,
             )
-        if (document.get("crashes") or 0) + 1 >= MAX_CRASHES:
+        crashes = document.get("crashes")
+        if isinstance(crashes, int) and crashes + 1 >= MAX_CRASHES:
             return ErrorRecord(
                 type="PoisonContext",
                 message=f"it was started {MAX_CRASHES} times in a row and never finished",
@@ -170,13 +181,27 @@ class Rescue:
         return None
 
 
+def is_queued(document: Document) -> bool:
+    """Whether it was only queued; its status may stand in a list, which the server looks into."""
+    status = document["status"]
+    return status == Status.QUEUED or (isinstance(status, list) and Status.QUEUED in status)
+
+
+def _owner(document: Document) -> str | None:
+    lease = document.get("lease")
+    owner = lease.get("owner") if isinstance(lease, dict) else None
+    return owner if isinstance(owner, str) else None
+
+
 def _lost(document: Document, repository: MongoContextRepository) -> AttemptRecord:
+    number, fence = document.get("attempt"), document.get("fence")
+    started_at = document.get("started_at")
     return AttemptRecord(
-        number=document.get("attempt") or 0,
-        fence=document.get("fence"),
-        started_at=document.get("started_at"),
+        number=number if isinstance(number, int) else 0,
+        fence=fence if is_fence(fence) else None,
+        started_at=started_at if isinstance(started_at, datetime) else None,
         finished_at=repository.now(),
-        worker=(document.get("lease") or {}).get("owner"),
+        worker=_owner(document),
         outcome="lost",
         error=ErrorRecord(
             type="WorkerLost", message="its worker gave no sign of life any more", retryable=True

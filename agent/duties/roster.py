@@ -9,15 +9,20 @@ from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 from agent.duties.adopt import Adopt
+from agent.duties.fire import Fire
 from agent.duties.promote import promote
 from agent.duties.rescue import Rescue
+from agent.duties.settle import Settle
 from agent.duties.sweep import sweep
 from agent.errors import StoreUnavailable
 from agent.store.mongo_context_repository import MongoContextRepository
 
 RESCUE_SECONDS = 5.0
+SETTLE_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
 THOROUGH_SECONDS = 60.0
+SETTLE = 2
+"""Its place among the duties."""
 
 
 class Roster:
@@ -30,13 +35,16 @@ class Roster:
         settings = repository.settings
         self._rescue = Rescue.of(repository)
         adopt = Adopt.of(repository)
+        settle = Settle(repository)
         look = min(settings.poll_interval, 1.0)
         self._duties: list[tuple[Callable[[], object], float]] = [
             (lambda: promote(repository), look),
             (adopt.run, look),
+            (settle.run, SETTLE_SECONDS),
             (self._rescue.run, RESCUE_SECONDS),
             (lambda: sweep(repository), SWEEP_SECONDS),
             (adopt.run_thoroughly, THOROUGH_SECONDS),
+            (Fire.of(repository).run, look),
         ]
         self._due_at = [float("-inf")] * len(self._duties)
         self._lock = threading.Lock()
@@ -55,6 +63,10 @@ class Roster:
             if found is None:
                 found = cls._rosters[repository] = cls(repository)
             return found
+
+    def settle_soon(self) -> None:
+        """A step has ended: what depends on it is due with the next round."""
+        self._due_at[SETTLE] = float("-inf")
 
     def prepare(self) -> None:
         """Create the indexes, once for all workers of the repository.
@@ -78,9 +90,14 @@ class Roster:
         try:
             for number, (duty, seconds) in enumerate(self._duties):
                 now = time.monotonic()
-                if now >= self._due_at[number]:
-                    duty()
+                due_at = self._due_at[number]
+                if now >= due_at:
                     self._due_at[number] = now + seconds
+                    try:
+                        duty()
+                    except StoreUnavailable:
+                        self._due_at[number] = due_at
+                        raise
         except StoreUnavailable:
             self._rescue.hold_off()  # a worker that could not renew either keeps what it has
             raise

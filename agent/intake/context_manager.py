@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from agent.errors import NotStorable, RequestInvalid
+from agent.errors import NotStorable, RequestInvalid, StoreUnavailable
+from agent.intake.families import COMPLETE_WITHIN, Terms, children_of, parent_of
 from agent.intake.values import as_date, shown
 from agent.models import (
     DEFAULT_PRIORITY,
@@ -14,6 +15,7 @@ from agent.models import (
     Document,
     RequestData,
     Status,
+    Step,
     Template,
     WaitReason,
     clamp_priority,
@@ -34,6 +36,18 @@ class ContextStore(Protocol):
 
     def insert_contexts(self, documents: list[Document]) -> None:
         """Insert them all; `NotStorable` or `StoreUnavailable` otherwise."""
+        ...
+
+    def insert_family(self, parent: Document, children: Sequence[Document]) -> None:
+        """Insert a parent and then its children; what is there already stays."""
+        ...
+
+    def find_status(self, context_id: Any) -> Status | None:
+        """The status of a context."""
+        ...
+
+    def cancel_children(self, parent_id: str) -> bool:
+        """Cancel what is not final of a parent."""
         ...
 
 
@@ -70,12 +84,17 @@ class ContextManager:
         metadata: Any = None,
         source: str = "api",
         max_attempts: int | None = None,
+        id: str | None = None,
     ) -> Context:
         """Create one context: pending, or scheduled when `available_at` lies ahead.
+
+        Args:
+            id: a new one when there is none.
 
         Raises:
             RequestInvalid: an unknown service type, a deadline before the start, or a document
                 that MongoDB cannot hold.
+            AlreadyStored: there is a context of this id.
             StoreUnavailable: MongoDB did not answer.
         """
         [context] = self.create_many(
@@ -88,6 +107,7 @@ class ContextManager:
             metadata=metadata,
             source=source,
             max_attempts=max_attempts,
+            ids=None if id is None else [id],
         )
         return context
 
@@ -103,8 +123,12 @@ class ContextManager:
         metadata: Any = None,
         source: str = "api",
         max_attempts: int | None = None,
+        ids: Sequence[str] | None = None,
     ) -> list[Context]:
         """Create one context for each request, in one insert; none at all if one is wrong.
+
+        Args:
+            ids: of the contexts, one for each request; new ones when there are none.
 
         Raises:
             RequestInvalid: as for one; the message counts the requests from 1.
@@ -112,13 +136,10 @@ class ContextManager:
         """
         now = self._clock()
         service = self._registry[template.service_type]
-        due = as_date(available_at) or now
-        deadline = as_date(deadline_at)
-        if deadline is not None and deadline <= max(due, now):
-            raise RequestInvalid("`deadline_at` is not after the time from which it may run")
+        due, deadline = _times(now, available_at, deadline_at)
         contexts = [
             Context(
-                id=new_id("ctx"),
+                id=context_id,
                 service_type=service.name,
                 status=Status.SCHEDULED if due > now else Status.PENDING,
                 wait_reason=WaitReason.DELAY if due > now else None,
@@ -134,11 +155,78 @@ class ContextManager:
                 deadline_at=deadline,
                 max_attempts=max_attempts or self._max_attempts[service.name],
             )
-            for request in requests
+            for context_id, request in zip(
+                ids or [new_id("ctx") for _ in requests], requests, strict=True
+            )
         ]
         if contexts:
             self._insert(contexts)
         return contexts
+
+    def create_request(
+        self,
+        steps: Sequence[Step],
+        request: RequestData,
+        *,
+        template_id: str,
+        template_version: str,
+        priority: int = DEFAULT_PRIORITY,
+        available_at: datetime | None = None,
+        deadline_at: datetime | None = None,
+        tags: Any = None,
+        metadata: Any = None,
+        source: str = "api",
+        max_attempts: int | None = None,
+        retention: timedelta | None = None,
+        id: str | None = None,
+    ) -> Context:
+        """Create a request of several steps: a parent, and a child for each step.
+
+        The parent comes first. A creation that was interrupted is finished by doing it again with
+        the same `id`; settle fails what nobody finishes.
+
+        Args:
+            retention: how long all of it is kept once it is final.
+            id: of the parent; a new one when there is none.
+
+        Returns:
+            The parent.
+
+        Raises:
+            RequestInvalid: as for one context, or the steps do not belong together.
+            StoreUnavailable: MongoDB did not answer, or so late that the request has failed.
+        """
+        now = self._clock()
+        due, deadline = _times(now, available_at, deadline_at)
+
+        def limit(step: Step) -> int:
+            service = self._registry[step.template.service_type]
+            return step.max_attempts or max_attempts or self._max_attempts[service.name]
+
+        terms = Terms(
+            priority=priority, now=now, due=max(due, now), deadline_at=deadline, tags=tags,
+            metadata=metadata, source=source, max_attempts=limit, retention=retention,
+        )  # fmt: skip
+        parent = parent_of(
+            steps, request, terms,
+            template_id=template_id, template_version=template_version, id=id,
+        )  # fmt: skip
+        self._insert_family(parent, children_of(parent.id, steps, request, terms))
+        return parent
+
+    def _insert_family(self, parent: Context, children: Sequence[Context]) -> None:
+        # what is in flight is found by its time, which a parent does not have
+        document = {**storable_document(parent), "available_at": None}
+        documents = [_of_step(child) for child in children]
+        try:
+            self._repository.insert_family(document, documents)
+        except NotStorable as exc:
+            raise RequestInvalid(f"the request cannot be stored: {exc}") from exc
+        if self._clock() - parent.created_at < COMPLETE_WITHIN / 2:
+            return
+        if self._repository.find_status(parent.id) is not Status.PROCESSING:
+            self._repository.cancel_children(parent.id)
+            raise StoreUnavailable("storing the request took so long that it counts as failed")
 
     def _insert(self, contexts: Sequence[Context]) -> None:
         documents: list[Document] = []
@@ -152,6 +240,28 @@ class ContextManager:
             self._repository.insert_contexts(documents)
         except NotStorable as exc:
             raise RequestInvalid(f"the context cannot be stored: {exc}") from exc
+
+
+def _times(
+    now: datetime, available_at: datetime | None, deadline_at: datetime | None
+) -> tuple[datetime, datetime | None]:
+    """Since when it may run, and until when.
+
+    Raises:
+        RequestInvalid: the deadline comes first.
+    """
+    due = as_date(available_at) or now
+    deadline = as_date(deadline_at)
+    if deadline is not None and deadline <= max(due, now):
+        raise RequestInvalid("`deadline_at` is not after the time from which it may run")
+    return due, deadline
+
+
+def _of_step(child: Context) -> Document:
+    try:
+        return storable_document(child)
+    except RequestInvalid as exc:
+        raise RequestInvalid(f"step {shown(child.step)}: {exc}") from exc
 
 
 def storable_document(context: Context) -> Document:

@@ -20,10 +20,11 @@ from agent.intake.rules import (
     template_rules,
     time_rules,
 )
-from agent.intake.templates import DEFAULT_VERSION, INLINE, body_field, known
+from agent.intake.templates import INLINE, body_field, known, lists_steps
 from agent.intake.values import as_text, as_version, is_urgent, kind_of, shown
 from agent.models import ABSENT
 from agent.services import ServiceRegistry, ServiceType
+from agent.versions import DEFAULT_VERSION
 
 __all__ = ["ABSENT", "DECISIVE", "Adoption", "FindTemplate", "read_foreign", "what_was_read"]
 
@@ -209,9 +210,10 @@ def _stored_template(template_id: str, find_template: FindTemplate) -> Mapping[s
         stored = find_template(template_id)
     except RequestInvalid as exc:
         raise ContextUnreadable(f"template {shown(template_id)}: {exc}") from exc
-    if stored is not None and "steps" in stored:
+    if stored is not None and lists_steps(stored):
         raise ContextUnreadable(
-            f"template {shown(template_id)} lists steps; steps are not built yet"
+            f"template {shown(template_id)} lists steps, and a context has one service; submit a "
+            "request for it"
         )
     return stored
 

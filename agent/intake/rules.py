@@ -96,6 +96,8 @@ def record_rules(values: Mapping[str, Any], max_attempts: int) -> dict[str, Rule
         "kind": exactly("context"),
         "wait_reason": lambda _: None,
         "step": if_there(_text_or_null),
+        "parent_id": if_there(_text_or_null),
+        "unsettled": if_there(lambda v: v if isinstance(v, Mapping) else {}),
         "after": if_there(lambda v: v if isinstance(v, list) and all(map(is_text, v)) else []),
         "tags": lambda found: {} if found is ABSENT else found,
         "metadata": lambda found: {} if found is ABSENT else found,

@@ -5,22 +5,24 @@ The collection `templates` comes first, then the folders of JSON files.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from agent.errors import ConfigurationError, RequestInvalid, TemplateNotFound
-from agent.intake.values import as_text, as_version, kind_of, shown
-from agent.models import Template
+from agent.intake.files import read_object_file
+from agent.intake.parameters import Parameter, read_parameters
+from agent.intake.template_steps import inputs_beside, read_steps
+from agent.intake.values import as_text, as_version, kind_of, listed, shown, told
+from agent.models import Document, Step, Template
 from agent.services import ServiceRegistry, ServiceType
+from agent.versions import DEFAULT_VERSION, version_order
 
-DEFAULT_VERSION = "1.0"
 INLINE = "inline"
 """The id of a template that came with its request and has none of its own."""
-MAX_FILE_BYTES = 15 * 1024 * 1024
-_NAMED = 10
+ONLY_STEP = "only"
+"""The key of the step that a template of one service is."""
 
 _OLD_BODIES = {
     "GENERATIVE": "generative_template",
@@ -34,8 +36,39 @@ class StoredTemplates(Protocol):
     """The collection `templates`."""
 
     def find_template(self, template_id: str, version: str | None) -> Mapping[str, Any] | None:
-        """The template of this id and version, the newest when None; None if there is none."""
+        """The template of this id and version, the highest when None; None if there is none."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTemplate:
+    """A template that was read and found right.
+
+    Args:
+        steps: in the order in which they are listed; one where the template names its service.
+        parameters: those that are typed.
+        document: the template as it is to be stored, other fields kept.
+    """
+
+    id: str
+    version: str
+    steps: tuple[Step, ...]
+    parameters: tuple[Parameter, ...] = ()
+    document: Document = field(default_factory=dict, repr=False)
+
+    @property
+    def summary(self) -> str:
+        """Its service, or its steps."""
+        return summary_of(self.document)
+
+
+def summary_of(document: Mapping[str, Any]) -> str:
+    """What a stored template asks for, in a few words: its service, or its steps."""
+    steps = document.get("steps")
+    if not isinstance(steps, list):
+        return str(document.get("service_type", "?"))
+    keys = [str(step.get("key")) for step in steps if isinstance(step, Mapping)]
+    return f"{len(steps)} step{'s' if len(steps) != 1 else ''}: {listed(keys)}"
 
 
 def body_field(template: Mapping[str, Any], service: ServiceType | None) -> str | None:
@@ -45,14 +78,27 @@ def body_field(template: Mapping[str, Any], service: ServiceType | None) -> str 
     return next((name for name in names if template.get(name) is not None), None)
 
 
-def read_template(stored: Mapping[str, Any], registry: ServiceRegistry) -> Template:
-    """A template in the contract's shape, or in that of the old system; other fields are kept.
+def read_any(stored: Mapping[str, Any], registry: ServiceRegistry) -> ReadTemplate:
+    """A template of one service or of steps, as it is stored or stands in a file.
 
     Raises:
         RequestInvalid: it is none; every problem is named.
     """
-    if "steps" in stored:
-        raise RequestInvalid("it lists steps; steps are not built yet")
+    return _read_of_steps(stored, registry) if lists_steps(stored) else _read_one(stored, registry)
+
+
+def lists_steps(stored: Mapping[str, Any]) -> bool:
+    return stored.get("steps") is not None
+
+
+def read_template(stored: Mapping[str, Any], registry: ServiceRegistry) -> Template:
+    """A template in the contract's shape, or in that of the old system; other fields are kept.
+
+    Raises:
+        RequestInvalid: it is none of a single service; every problem is named.
+    """
+    if lists_steps(stored):
+        raise RequestInvalid("it lists steps, and a context has one service")
     service = registry.find(stored.get("service_type"))
     field = body_field(stored, service)
     body = stored.get(field) if field else None
@@ -81,22 +127,56 @@ def read_template(stored: Mapping[str, Any], registry: ServiceRegistry) -> Templ
     )
 
 
+def _read_one(stored: Mapping[str, Any], registry: ServiceRegistry) -> ReadTemplate:
+    problems: list[str] = []
+    parameters = _parameters(stored, problems)
+    template: Template | None = None
+    try:
+        template = read_template(stored, registry)
+        inputs = inputs_beside(template, ())
+        problems += [f"{inputs} is of no step, for it lists none"] if inputs else []
+    except RequestInvalid as exc:
+        problems.insert(0, str(exc))
+    if problems or template is None:
+        raise RequestInvalid(told(problems))
+    step = Step(key=ONLY_STEP, template=template)
+    return ReadTemplate(template.id, template.version, (step,), parameters, dict(template))
+
+
+def _read_of_steps(stored: Mapping[str, Any], registry: ServiceRegistry) -> ReadTemplate:
+    template_id = as_text(stored.get("id"))
+    version = as_version(stored.get("version")) or DEFAULT_VERSION
+    problems = [] if template_id else ["`id` is missing or no string"]
+    body = body_field(stored, None)
+    if body is not None:
+        problems.append(f"it lists `steps` and has a `{body}`: one of them, not both")
+    parameters = _parameters(stored, problems)
+    steps: tuple[Step, ...] = ()
+    try:
+        steps = read_steps(
+            stored["steps"], template_id=template_id or "", version=version, registry=registry
+        )
+    except RequestInvalid as exc:
+        problems.append(str(exc))
+    if problems or template_id is None:
+        raise RequestInvalid(told(problems))
+    document = {name: value for name, value in stored.items() if name != "_id"}
+    return ReadTemplate(
+        template_id, version, steps, parameters, {**document, "id": template_id, "version": version}
+    )
+
+
+def _parameters(stored: Mapping[str, Any], problems: list[str]) -> tuple[Parameter, ...]:
+    """The typed parameters; what is wrong with them joins the problems."""
+    try:
+        return read_parameters(stored.get("parameters"))
+    except RequestInvalid as exc:
+        problems.append(str(exc))
+        return ()
+
+
 def known(registry: ServiceRegistry) -> str:
     return ", ".join(registry)
-
-
-def version_order(version: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key: 1.10 after 1.9, 2.0 after 2.0-beta, `v2` as 2."""
-    parts = re.findall(r"[0-9]+|[a-z]+", version.lower().removeprefix("v"))
-    return (*(_part_order(part) for part in parts), (1, 0, ""))
-
-
-def _part_order(part: str) -> tuple[int, int, str]:
-    """Words before the end, the end before numbers; digits compare by length, then in order."""
-    if not part.isdigit():
-        return (0, 0, part)
-    digits = part.lstrip("0")
-    return (2, len(digits), digits)
 
 
 class TemplateSource:
@@ -120,11 +200,11 @@ class TemplateSource:
         self.problems: list[str] = []
         self._stored = stored
         self._registry = registry
-        self._loaded: dict[str, dict[str, Template]] = {}
+        self._loaded: dict[str, dict[str, ReadTemplate]] = {}
         for folder in folders:
             self.load_folder(folder)
 
-    def load_folder(self, path: str | Path) -> list[Template]:
+    def load_folder(self, path: str | Path) -> list[ReadTemplate]:
         """Load every `*.json` of a folder; a file that is wrong costs only itself.
 
         Returns:
@@ -140,13 +220,22 @@ class TemplateSource:
                 f"there is no folder of templates {str(path)!r}: create it, or take it out of "
                 "AGENT_TEMPLATES"
             )
-        added: list[Template] = []
+        added: list[ReadTemplate] = []
         for file in sorted(folder.glob("*.json")):
             try:
-                added.append(self._add(_read_file(file, self._registry)))
+                added.append(self._add(read_any(read_object_file(file), self._registry)))
             except RequestInvalid as exc:
                 self.problems.append(f"{file}: {exc}")
         return added
+
+    @property
+    def loaded(self) -> list[ReadTemplate]:
+        """What was loaded from files, by id and version."""
+        return [
+            versions[version]
+            for _, versions in sorted(self._loaded.items())
+            for version in sorted(versions, key=version_order)
+        ]
 
     def find(self, template_id: str, version: str | None = None) -> Mapping[str, Any] | None:
         """A template as it is stored, or None: what the adoption of documents asks for."""
@@ -157,10 +246,10 @@ class TemplateSource:
         if version is None and versions:
             version = max(versions, key=version_order)
         template = versions.get(version) if version is not None else None
-        return dict(template) if template is not None else None
+        return template.document if template is not None else None
 
-    def resolve(self, template_id: str, version: str | None = None) -> Template:
-        """The template of this id, the newest version unless one is asked for.
+    def resolve(self, template_id: str, version: str | None = None) -> ReadTemplate:
+        """The template of this id, the highest version unless one is asked for.
 
         Raises:
             TemplateNotFound: there is none; the message lists what is there.
@@ -171,11 +260,11 @@ class TemplateSource:
         if found is None:
             raise TemplateNotFound(self._not_found(template_id, version))
         try:
-            return read_template(found, self._registry)
+            return read_any(found, self._registry)
         except RequestInvalid as exc:
             raise RequestInvalid(f"template {shown(template_id)}: {exc}") from exc
 
-    def _add(self, template: Template) -> Template:
+    def _add(self, template: ReadTemplate) -> ReadTemplate:
         versions = self._loaded.setdefault(template.id, {})
         if template.version in versions:
             raise RequestInvalid(
@@ -188,29 +277,8 @@ class TemplateSource:
         versions = self._loaded.get(template_id)
         if version is not None and (versions or self.find(template_id)):
             there = sorted(versions or (), key=version_order)
-            listed = f"; loaded from files: {_listed(there)}" if there else ""
-            return f"template {shown(template_id)} has no version {shown(version)}{listed}"
+            others = f"; loaded from files: {listed(there)}" if there else ""
+            return f"template {shown(template_id)} has no version {shown(version)}{others}"
         ids = sorted(self._loaded)
-        listed = f"loaded from files: {_listed(ids)}" if ids else "none is loaded from files either"
-        return f"no template {shown(template_id)} is stored; {listed}"
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _read_file(file: Path, registry: ServiceRegistry) -> Template:
-    try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise RequestInvalid(f"is larger than {MAX_FILE_BYTES // 2**20} MB")
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as exc:
-        raise RequestInvalid(f"cannot be read ({exc.strerror})") from exc
-    except UnicodeDecodeError as exc:
-        raise RequestInvalid("is not UTF-8") from exc
-    except (ValueError, RecursionError) as exc:
-        raise RequestInvalid(f"is not JSON ({exc})") from exc
-    if not isinstance(content, dict):
-        raise RequestInvalid(f"holds {kind_of(content)}, not an object")
-    return read_template(content, registry)
+        others = f"loaded from files: {listed(ids)}" if ids else "none is loaded from files either"
+        return f"no template {shown(template_id)} is stored; {others}"

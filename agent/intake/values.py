@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 from uuid import UUID
@@ -12,6 +12,8 @@ from bson.objectid import ObjectId
 
 _LONGEST_DATE = 64
 _SHOWN = 60
+_NAMED = 10
+_TOLD = 20
 
 
 def is_text(value: object) -> TypeGuard[str]:
@@ -88,3 +90,15 @@ def shown(value: object) -> str:
     if not isinstance(value, str):
         return kind_of(value)
     return repr(value if len(value) <= _SHOWN else value[:_SHOWN] + "…")
+
+
+def listed(names: Sequence[object]) -> str:
+    """Names for a message: ten of them, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(map(str, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def told(problems: Sequence[str]) -> str:
+    """Problems as one message: twenty of them, and how many more there are."""
+    more = len(problems) - _TOLD
+    return "; ".join(problems[:_TOLD]) + (f"; and {more} more problems" if more > 0 else "")

@@ -95,6 +95,17 @@ def take_back(
         return int(client.eval(TAKE_BACK, 1, dramatiq_namespace, len(names), *names, *ids))
 
 
+def drop_messages(client: redis.Redis, dramatiq_namespace: str, queue: str) -> None:
+    """Empty a queue of which no message can be of use any more.
+
+    Raises:
+        BrokerUnavailable: Redis did not answer.
+    """
+    name = f"{dramatiq_namespace}:{queue}"
+    with translate_redis_errors():
+        client.delete(name, f"{name}.msgs")
+
+
 def read_held(
     client: redis.Redis,
     dramatiq_namespace: str,

@@ -20,6 +20,8 @@ POLL_SECONDS = 0.2
 """How soon a listener notices that it shall stop; a message comes through at once."""
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
+SCHEDULES = "schedules"
+"""What is rung when schedules have changed."""
 
 Callback = Callable[[str, str], None]
 """Gets the channel and the text of a message."""

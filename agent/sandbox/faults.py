@@ -17,6 +17,7 @@
 | `huge_bytes` | the JSON reply padded to that size |
 | `gzip_bomb_bytes` | a small gzip body that unpacks to that size |
 | `deep` | JSON nested that deep |
+| `chunked` | no Content-Length: the body comes in chunks, its end unannounced |
 | `close` | the connection closes without a reply, work undone |
 | `work_done` | the work is done all the same, though the reply fails or never comes |
 | `down` | (service-wide only) work calls and status polls are closed unread |
@@ -65,6 +66,7 @@ class Fault:
     huge_bytes: int = 0
     gzip_bomb_bytes: int = 0
     deep: int = 0
+    chunked: bool = False
     close: bool = False
     work_done: bool = False
     down: bool = False
@@ -169,6 +171,7 @@ _CHECKS: dict[str, _Check] = {
     "huge_bytes": _whole(0, MOST_BYTES),
     "gzip_bomb_bytes": _whole(0, MOST_BYTES),
     "deep": _whole(0, DEEPEST),
+    "chunked": _FLAG,
     "close": _FLAG,
     "work_done": _FLAG,
     "down": _FLAG,

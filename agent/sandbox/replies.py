@@ -23,6 +23,7 @@ class Reply:
     pad_to: int = 0  # the JSON object grows by a `padding` field to this many bytes
     drip_seconds: float = 0.0  # before every single byte
     cut_short: bool = False  # promise more bytes than are sent, then close
+    chunked: bool = False  # promise nothing: the body comes in chunks
     hang_up: bool = False  # close without any reply
 
 

@@ -32,11 +32,9 @@ async def send_reply(reply: Reply, scope: Scope, receive: Receive, send: Send) -
 
 def _start(reply: Reply, length: int) -> dict[str, object]:
     promised = length + (MISSING_BYTES if reply.cut_short else 0)
-    headers = [
-        (b"content-type", reply.content_type),
-        (b"content-length", str(promised).encode("ascii")),
-        *reply.headers,
-    ]
+    headers = [(b"content-type", reply.content_type), *reply.headers]
+    if not reply.chunked or reply.status in BODYLESS:
+        headers.append((b"content-length", str(promised).encode("ascii")))
     return {"type": "http.response.start", "status": reply.status, "headers": headers}
 
 

@@ -41,7 +41,12 @@ async def spoiled(reply: Reply, fault: Fault) -> Reply:
         value = retry_after_header(fault.retry_after, datetime.now(UTC)).encode("ascii")
         reply = replace(reply, headers=(*reply.headers, (b"retry-after", value)))
     reply = await _with_another_body(reply, fault)
-    return replace(reply, drip_seconds=fault.drip_seconds_per_byte, cut_short=fault.cut_short)
+    return replace(
+        reply,
+        drip_seconds=fault.drip_seconds_per_byte,
+        cut_short=fault.cut_short,
+        chunked=fault.chunked,
+    )
 
 
 async def _with_another_body(reply: Reply, fault: Fault) -> Reply:

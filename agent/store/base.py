@@ -70,10 +70,12 @@ class Store:
                 raise
             return self._find(filter, projection, sort=sort, limit=limit)
 
-    def _find_one(self, filter: Document, projection: Document | None = None) -> Document | None:
+    def _find_one(
+        self, filter: Document, projection: Document | None = None, *, in_part: bool = False
+    ) -> Document | None:
         with translated():
             raw = self._raw_contexts.find_one(filter, projection)
-            read = plain if projection is None else legible
+            read = plain if projection is None and not in_part else legible
             return None if raw is None else read(raw)
 
     def _aggregate(self, pipeline: list[Document], *, hint: str | None = None) -> list[Document]:
@@ -81,8 +83,10 @@ class Store:
         options: dict[str, Any] = {} if hint is None else {"hint": hint}
         try:
             with translated():
-                found = self.contexts.aggregate(pipeline, maxTimeMS=LONGEST_QUERY_MS, **options)
-                return list(found)
+                found = self._raw_contexts.aggregate(
+                    pipeline, maxTimeMS=LONGEST_QUERY_MS, **options
+                )
+                return [legible(raw) for raw in found]
         except StoreUnavailable as exc:
             if hint is None or not is_refused(exc):
                 raise

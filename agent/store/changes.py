@@ -1,6 +1,6 @@
 """Every guarded write of a context, as a filter and an update: pure, and built from the table.
 
-No status is written anywhere but here.
+No status is written anywhere but here, and in `parent_changes` for parents and waiting steps.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from agent.fingerprint import fingerprint_of
 from agent.models import (
     ABSENT,
     KEPT_ATTEMPTS,
+    PARENT,
     TRANSITIONS,
     AttemptRecord,
     Change,
@@ -20,6 +22,8 @@ from agent.models import (
     Status,
     WaitReason,
 )
+from agent.store.marks import is_step, left_by
+from agent.store.soundness import HIGHEST_FENCE, can_go_on, holds_array, is_claimable, is_date
 
 
 class Write(NamedTuple):
@@ -42,7 +46,13 @@ class Hold(NamedTuple):
     token: str
 
 
-A_FENCE = {"$gte": 0, "$type": ["int", "long"]}
+HIGHEST_GENERATION = 2**31
+"""What is beyond it, or no number, another program has written: it counts as none."""
+
+NO_PARENT: Document = {"kind": {"$ne": PARENT}}
+"""What is for contexts alone: a parent has writes of its own (`parent_changes`)."""
+
+A_FENCE = {"$gte": 0, "$lt": HIGHEST_FENCE, "$type": ["int", "long"]}
 """What a claim raises by one: a whole number, as messages carry it."""
 
 
@@ -78,7 +88,15 @@ def _held(hold: Hold, change: Change) -> Document:
 
 def _record(attempt: AttemptRecord) -> Document:
     entry = attempt.model_dump(exclude_none=True)
+    if attempt.error is not None:
+        entry["error"] = _error(attempt.error)
     return {"attempts": {"$each": [entry], "$slice": -KEPT_ATTEMPTS}}
+
+
+def _error(error: ErrorRecord) -> Document:
+    """An error as it is stored: with its kind, by which people find all that failed alike."""
+    kind = fingerprint_of(error.type, error.message)
+    return {**error.model_dump(exclude_none=True), "fingerprint": kind}
 
 
 def claim(
@@ -118,17 +136,23 @@ def complete(now: datetime, hold: Hold, *, results: Any, attempt: AttemptRecord)
 
 
 def fail(
-    now: datetime, hold: Hold, *, error: ErrorRecord, attempt: AttemptRecord, counts: bool = False
+    now: datetime,
+    hold: Hold,
+    *,
+    error: ErrorRecord,
+    attempt: AttemptRecord | None,
+    counts: bool = False,
 ) -> Write:
+    """The end of a context; without its attempt where there is no place for it."""
     return Write(
         _held(hold, Change.FAIL),
         {
             "$set": _set(
-                Change.FAIL, now, error=error.model_dump(exclude_none=True), completed_at=now,
+                Change.FAIL, now, error=_error(error), completed_at=now,
                 crashes=0,
             ),
             "$unset": {"lease": "", "remote": ""},
-            "$push": _record(attempt),
+            **({"$push": _record(attempt)} if attempt is not None else {}),
             **({"$inc": {"failures": 1}} if counts else {}),
         },
     )  # fmt: skip
@@ -183,15 +207,34 @@ def release_queued(now: datetime, claim: Claim) -> Write:
     )  # fmt: skip
 
 
+def hand_over(now: datetime, claim: Claim, token: str | None) -> Write:
+    """Hand back what another program has spoilt, without a fence: it is adopted anew."""
+    return Write(
+        {"_id": claim.context_id, "fence": claim.fence, "lease.claim_id": claim.claim_id,
+         "lease.token": token, **guard(Change.RELEASE)},
+        {"$set": _set(Change.RELEASE, now, wait_reason=None), "$unset": {"lease": "", "fence": ""}},
+    )  # fmt: skip
+
+
+LEASELESS: tuple[Document, ...] = (
+    {"lease.expires_at": {"$not": {"$type": "date"}}},
+    {"lease.expires_at": {"$type": "array"}},
+    {"lease": {"$type": "array"}},
+)
+"""No lease that could run out."""
+
+
 def _expired(document: Document, now: datetime) -> Document:
     """The filter of rescue: this very lease, still run out; or none at all."""
     lease = document.get("lease")
-    if not isinstance(lease, dict) or not isinstance(lease.get("expires_at"), datetime):
+    if not isinstance(lease, dict) or not is_date(lease.get("expires_at")):
+        if holds_array(lease):  # of which the server asks each item
+            return {"_id": document["_id"], "lease": {"$eq": lease}}
         return {"_id": document["_id"], "lease.expires_at": {"$not": {"$type": "date"}}}
     return {
         "_id": document["_id"],
-        "lease.claim_id": lease.get("claim_id"),
-        "lease.token": lease.get("token"),
+        "lease.claim_id": {"$eq": lease.get("claim_id")},
+        "lease.token": {"$eq": lease.get("token")},
         "lease.expires_at": {"$lte": now},
     }
 
@@ -221,18 +264,19 @@ def rescue_processing(
 
 
 def rescue_fail(
-    now: datetime, document: Document, *, error: ErrorRecord, attempt: AttemptRecord
+    now: datetime, document: Document, *, error: ErrorRecord, attempt: AttemptRecord | None
 ) -> Write:
+    """Give it up; without a record of it where there is no place for one."""
+    record = {"$inc": {"crashes": 1}, "$push": _record(attempt)} if attempt is not None else {}
     return Write(
         {**_expired(document, now), **guard(Change.RESCUE_FAIL)},
         {
             "$set": _set(
-                Change.RESCUE_FAIL, now, error=error.model_dump(exclude_none=True),
+                Change.RESCUE_FAIL, now, error=_error(error),
                 completed_at=now,
             ),
             "$unset": {"lease": "", "remote": ""},
-            "$inc": {"crashes": 1},
-            "$push": _record(attempt),
+            **record,
         },
     )  # fmt: skip
 
@@ -240,6 +284,14 @@ def rescue_fail(
 def promote(now: datetime) -> Write:
     return Write(
         {**guard(Change.PROMOTE), "available_at": {"$lte": now}},
+        {"$set": _set(Change.PROMOTE, now, wait_reason=None)},
+    )
+
+
+def promote_undated(now: datetime) -> Write:
+    """What waits for no date waits for ever; where another program wrote it, it is adopted."""
+    return Write(
+        {**guard(Change.PROMOTE), "available_at": {"$not": {"$type": "date"}}},
         {"$set": _set(Change.PROMOTE, now, wait_reason=None)},
     )
 
@@ -254,14 +306,18 @@ def expire(now: datetime, status: Status) -> Write:
     return Write(
         {"status": str(status), "deadline_at": {"$lte": now}},
         {"$set": _set(Change.EXPIRE, now, completed_at=now, wait_reason=None,
-                      error=error.model_dump(exclude_none=True)),
+                      error=_error(error)),
          "$unset": {"lease": "", "remote": ""}},
     )  # fmt: skip
 
 
-def cancel(now: datetime, context_id: Any) -> Write:
+def cancel(now: datetime, context_id: Any, *, only: Status | None = None) -> Write:
+    """Cancel what is not final; only what still has that status, where one is named."""
+    if only is not None and only not in TRANSITIONS[Change.CANCEL].sources:
+        raise ValueError(f"what is {only} is not cancelled")
+    status = guard(Change.CANCEL) if only is None else {"status": str(only)}
     return Write(
-        {"_id": context_id, **guard(Change.CANCEL)},
+        {"_id": context_id, **status, **NO_PARENT},
         {"$set": _set(Change.CANCEL, now, completed_at=now, wait_reason=None),
          "$unset": {"lease": "", "remote": ""}},
     )  # fmt: skip
@@ -275,14 +331,27 @@ def run_now(now: datetime, context_id: Any) -> Write:
     )
 
 
-def retry(now: datetime, document: Document, *, fresh_key: bool) -> Write:
+def retry(
+    now: datetime, document: Document, *, fresh_key: bool, opens_parent: bool = True
+) -> Write:
     """An operator's retry of a final context: a new generation, its history kept.
 
-    A document that was never adopted has no fence and gets none, so that it is adopted anew.
+    A document that was never adopted has no fence and gets none, so that it is adopted anew. A
+    step that comes after others waits, and settle looks whether it has to.
+
+    Args:
+        opens_parent: leave a mark that its parent has to be opened again.
     """
-    generation = document.get("generation", 0)
+    found = document.get("generation", 0)
+    generation = found if type(found) is int and 0 <= found < HIGHEST_GENERATION else 0
     unset = dict.fromkeys(("lease", "remote", "results", "error", "expire_at"), "")
+    change = Change.RETRY
     fields: Document = {"available_at": now, "wait_reason": None, "completed_at": None}
+    if "fence" in document and not can_go_on(document):
+        unset["fence"] = ""  # another program has spoilt it: it is adopted anew
+    elif "fence" in document and is_step(document):
+        unset["cancelled_by"] = ""
+        change = Change.RETRY_BLOCKED
     if "fence" in document:
         fields |= {
             "generation": generation + 1,
@@ -298,16 +367,25 @@ def retry(now: datetime, document: Document, *, fresh_key: bool) -> Write:
     else:
         unset["completed_at"] = ""
         del fields["completed_at"], fields["wait_reason"]
-    same = {"generation": generation} if "generation" in document else {}
-    return Write(
+    same = {"generation": found} if "generation" in document else {}
+    write = Write(
         {"_id": document["_id"], "updated_at": document.get("updated_at"),
-         **same, **guard(Change.RETRY)},
-        {"$set": _set(Change.RETRY, now, **fields), "$unset": unset},
+         **same, **guard(change), **NO_PARENT},
+        {"$set": _set(change, now, **fields), "$unset": unset},
     )  # fmt: skip
+    return left_by(document, write, now, reopens=True) if opens_parent else write
 
 
 NOT_ADOPTED = {"fence": {"$not": A_FENCE}}
 """No fence that a claim could raise: exactly what a claim leaves alone."""
+UNCLAIMABLE: tuple[Document, ...] = (
+    NOT_ADOPTED,
+    {"fence": {"$type": "array"}},
+    {"available_at": {"$not": {"$type": "date"}}},
+    {"available_at": {"$type": "array"}},
+    {"service_type": {"$not": {"$type": "string"}}},
+)
+"""What keeps a pending context from ever being claimed; an array counts as what is in it."""
 
 
 def as_read(read: Document) -> Document:
@@ -321,13 +399,21 @@ def as_read(read: Document) -> Document:
     }
 
 
+def _unclaimed(document: Document) -> Document:
+    """The filter that no claim can be behind, whatever another program wrote."""
+    if "fence" not in document or is_claimable(document):
+        return NOT_ADOPTED
+    names = ("fence", "available_at", "service_type")
+    return as_read({name: document.get(name, ABSENT) for name in names})
+
+
 def adopt(
     now: datetime, document: Document, *, read: Document, changes: Document, originals: Document
 ) -> Write:
     """Take over another program's document, if it still is what was read."""
     changed = {**changes, **({"adopted": originals} if originals else {}), "updated_at": now}
     return Write(
-        {"_id": document["_id"], **guard(Change.CLAIM), **NOT_ADOPTED, **as_read(read)},
+        {"_id": document["_id"], **guard(Change.CLAIM), **_unclaimed(document), **as_read(read)},
         {"$set": changed},
     )
 
@@ -335,7 +421,8 @@ def adopt(
 def adopt_fail(now: datetime, document: Document, *, read: Document, error: ErrorRecord) -> Write:
     """Say why another program's document cannot be read; no fence, so that a retry adopts it."""
     return Write(
-        {"_id": document["_id"], **guard(Change.ADOPT_FAIL), **NOT_ADOPTED, **as_read(read)},
+        {"_id": document["_id"], **guard(Change.ADOPT_FAIL), **_unclaimed(document),
+         **as_read(read)},
         {"$set": _set(Change.ADOPT_FAIL, now, completed_at=now,
-                      error=error.model_dump(exclude_none=True))},
+                      error=_error(error))},
     )  # fmt: skip

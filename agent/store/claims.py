@@ -15,6 +15,8 @@ from agent.models import IN_FLIGHT, POLL_CLAIM, Claim, Document, Status
 from agent.store import changes
 from agent.store.base import Store, ids_of
 from agent.store.connection import CODEC
+from agent.store.soundness import is_fence, is_past
+from agent.store.upkeep import FIRST_DATE
 
 DEEPEST_LOOK = 4000
 """Candidates that one claim reads at most, should calls lie behind what may not be claimed."""
@@ -169,9 +171,11 @@ class Claims(Store):
             {"service_type": 1, "fence": 1, "lease.claim_id": 1, "lease.expires_at": 1},
         )
         return [
-            (document["service_type"], Claim(document["_id"], document["fence"], claim_id))
+            (str(document.get("service_type")), Claim(document["_id"], document["fence"], claim_id))
             for document in documents
-            if isinstance(claim_id := (document.get("lease") or {}).get("claim_id"), str)
+            if isinstance(lease := document.get("lease"), dict)
+            and isinstance(claim_id := lease.get("claim_id"), str)
+            and is_fence(document.get("fence"))
         ]
 
     def in_flight(self) -> list[InFlight]:
@@ -185,7 +189,8 @@ class Claims(Store):
         }
         rows = self._aggregate(
             [
-                {"$match": {"status": {"$in": statuses}}},
+                # parents have no time, so the index leaves them out, however many are open
+                {"$match": {"status": {"$in": statuses}, "available_at": {"$gte": FIRST_DATE}}},
                 {"$group": {"_id": group, "count": {"$sum": 1}}},
             ]
         )
@@ -193,11 +198,12 @@ class Claims(Store):
             InFlight(
                 service_type=str(row["_id"].get("service_type")),
                 status=Status(row["_id"]["status"]),
-                owner=row["_id"].get("owner"),
+                owner=_owner(row["_id"].get("owner")),
                 polls=bool(row["_id"].get("polls")),
                 count=row["count"],
             )
             for row in rows
+            if isinstance(row["_id"]["status"], str)
         ]
 
     def count_remote(self) -> dict[str, int]:
@@ -223,14 +229,17 @@ def _sort_out(
 
 def _may_be_claimed(document: Document, now: datetime) -> bool:
     """Adopted, and due: the write says it again."""
-    fence, available_at = document.get("fence"), document.get("available_at")
-    is_adopted = isinstance(fence, int) and not isinstance(fence, bool) and fence >= 0
-    return is_adopted and isinstance(available_at, datetime) and available_at <= now
+    return is_fence(document.get("fence")) and is_past(document.get("available_at"), now)
 
 
 def _is_poll(document: Document) -> bool:
     remote = document.get("remote")
-    return isinstance(remote, dict) and "accepted_at" in remote
+    parts = remote if isinstance(remote, list) else [remote]  # as the server looks into an array
+    return any(isinstance(part, dict) and "accepted_at" in part for part in parts)
+
+
+def _owner(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else repr(value)
 
 
 def _key(context_id: Any) -> bytes:

@@ -42,7 +42,9 @@ CODEC: CodecOptions[Document] = CodecOptions(
 )
 """Dates beyond what Python has come back as `DatetimeMS` instead of failing the whole read."""
 
-REFUSED_DOCUMENT_CODES = frozenset({2, 9, 15, 52, 55, 56, 57, 10334, 17280, 17419, 17420, 22})
+REFUSED_DOCUMENT_CODES = frozenset(
+    {2, 9, 14, 15, 22, 28, 52, 55, 56, 57, 10334, 17280, 17419, 17420}
+)
 """Server codes that say: this document, not this server, is the trouble."""
 
 
@@ -156,6 +158,12 @@ def write_errors(exc: BaseException | None) -> dict[int, tuple[int, str]]:
         return {}
     errors = (exc.details or {}).get("writeErrors", [])
     return {error["index"]: (error.get("code", 0), error.get("errmsg", "")) for error in errors}
+
+
+def matched_beside(exc: BaseException | None) -> int:
+    """How many writes of a bulk found their document, where others of it were refused."""
+    details = exc.details if isinstance(exc, pymongo.errors.BulkWriteError) else None
+    return int((details or {}).get("nMatched", 0))
 
 
 def error_of(code: int, message: str) -> StoreError:

@@ -46,9 +46,14 @@ class Query(NamedTuple):
     range: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     """What it also compares or sorts by, which the server looks up in each document."""
+    perhaps: tuple[str, ...] = ()
+    """What it compares likewise where somebody asks for it; `tags` stands for each of them."""
 
 
 PENDING = {"status": "pending"}
+FAILED = {"status": "failed"}
+SELECTED = ("kind", "error.type", "tags", "template.id", "request.user_id")
+"""What operators select by beside what an index finds."""
 
 # None on `lease.expires_at`: each start, heartbeat and end would write it, while rescue looks
 # through what is in flight, which is bounded, once in five seconds.
@@ -62,16 +67,24 @@ INDEXES = (
           {"remote.accepted_at": {"$exists": True}}),
     Index("deadlines", "contexts", ("status", "deadline_at"), {"deadline_at": {"$type": "date"}}),
     Index("newest", "contexts", ("created_at",)),
+    Index("children", "contexts", ("parent_id", "status", "_id"), {"parent_id": {"$gt": ""}}),
+    Index("unsettled", "contexts", ("unsettled.at",), {"unsettled.at": {"$exists": True}}),
+    # with the _id, so that kinds are counted without reading what failed
+    Index("dead", "contexts", ("service_type", "error.fingerprint", "completed_at", "_id"), FAILED),
     Index("retention", "contexts", ("expire_at",), {"expire_at": {"$exists": True}},
           expire_after_seconds=0),
     Index("template_versions", "templates", ("id", "version")),
+    Index("kept_until", "idempotency_keys", ("expire_at",), expire_after_seconds=0),
+    Index("held_until", "unique_keys", ("expire_at",), expire_after_seconds=0),
+    Index("upcoming", "schedules", ("paused", "next_at")),
 )  # fmt: skip
 
 QUERIES = (
     Query("claim candidates", "claim", ("service_type",), ("priority", "available_at")),
     Query("claim candidates by age", "claim_by_age", ("service_type",), ("available_at",)),
     Query("polls behind calls", "accepted", ("service_type", "status"), ("available_at",)),
-    Query("in flight", "due", ("status",)),
+    Query("in flight", "due", ("status",), (), ("available_at",)),
+    Query("queued", "due", ("status",)),
     Query("accepted work", "accepted"),
     Query("counts by status", "by_service"),
     Query("oldest pending", "claim_by_age", ("service_type",), ("available_at",),
@@ -79,16 +92,39 @@ QUERIES = (
     Query("look", "due", (), ("status", "available_at")),
     Query("next due", "due", ("status",), ("available_at",)),
     Query("promote", "due", ("status",), (), ("available_at",)),
-    Query("rescue", "due", ("status",), beside=("lease.expires_at",)),
+    Query("adopt undated", "due", ("status",), (), ("available_at",)),
+    Query("adopt unnamed", "adopt", ("status",), beside=("service_type",)),
+    Query("rescue", "due", ("status",), beside=("lease.expires_at",), perhaps=("kind",)),
+    Query("rescue odd leases", "due", ("status",), beside=("lease",), perhaps=("kind",)),
+    Query("settle", "unsettled", (), ("unsettled.at",), ("unsettled.at",)),
+    Query("children", "children", ("parent_id",)),
+    Query("children of a status", "children", ("parent_id", "status"), ("_id",), ("_id",)),
     Query("sweep", "deadlines", ("status",), (), ("deadline_at",)),
     Query("adopt", "adopt", ("status", "fence")),
     Query("adopt thoroughly", "adopt", ("status",), (), ("fence",)),
     Query("list", "newest", (), ("created_at",)),
-    Query("list by status", "newest", (), ("created_at",), beside=("status",)),
-    Query("list by service", "newest", (), ("created_at",), beside=("service_type",)),
-    Query("list by both", "newest", (), ("created_at",), beside=("service_type", "status")),
-    Query("newest template", "template_versions", ("id",), beside=("stored_at",)),
-    Query("template version", "template_versions", ("id", "version"), beside=("stored_at",)),
+    Query("list some", "newest", (), ("created_at",),
+          perhaps=("service_type", "status", "error.fingerprint", *SELECTED)),
+    Query("dead letters", "dead"),
+    Query("dead letters of a service", "dead", ("service_type",)),
+    Query("services of dead letters", "dead", (), ("service_type",), ("service_type",)),
+    Query("kinds of a service", "dead", ("service_type",), ("error.fingerprint",),
+          ("error.fingerprint",)),
+    Query("first and last of a kind", "dead", ("service_type", "error.fingerprint"),
+          ("completed_at",)),
+    Query("all of a kind", "dead", ("service_type", "error.fingerprint"),
+          perhaps=("completed_at", *SELECTED)),
+    Query("all of a kind of any service", "dead", beside=("error.fingerprint",),
+          perhaps=("completed_at", *SELECTED)),
+    Query("all without a kind", "dead", ("service_type",), (), ("error.fingerprint",),
+          perhaps=("completed_at", *SELECTED)),
+    Query("all of a service", "by_service", ("service_type", "status"),
+          perhaps=("completed_at", "created_at", *SELECTED)),
+    Query("all in a status", "due", ("status",),
+          perhaps=("completed_at", "created_at", *SELECTED)),
+    Query("versions of a template", "template_versions", ("id",)),
+    Query("list templates", "template_versions", (), ("id", "version")),
+    Query("upcoming schedules", "upcoming", ("paused",), ("next_at",), ("next_at",)),
     Query("store template", "template_versions", ("id", "version")),
 )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """`MongoContextRepository`: every MongoDB operation of the project, named by intent.
 
 Each part stands in a file of its own, by who asks: the admission (`claims`), a worker (`runs`),
-the duties (`upkeep`), people (`operations`), the gate (`services`), the bridges (`locks`), the
-intake (`templates`), the doorbell (`watch`).
+the duties (`upkeep`), settle (`parents`), people (`operations`, `dead_letters`, `bulk`), the gate
+(`services`), the bridges (`locks`, `schedules`), the intake (`templates`, `purposes`,
+`idempotency`), the doorbell (`watch`), the listeners of `web` (`news`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from agent.logs import get_logger
 from agent.models import Document
 from agent.settings import Settings
 from agent.store import indexes
+from agent.store.bulk import Bulk
 from agent.store.claims import Claims
 from agent.store.clock import ServerClock
 from agent.store.connection import connect, translated
+from agent.store.dead_letters import DeadLetterReads
+from agent.store.idempotency import Idempotency
 from agent.store.locks import Locks
-from agent.store.operations import Operations
+from agent.store.news import News
+from agent.store.parents import Parents
+from agent.store.purposes import Purposes
 from agent.store.runs import Runs
+from agent.store.schedules import Schedules
 from agent.store.services import Services
 from agent.store.templates import Templates
 from agent.store.upkeep import Upkeep
@@ -33,7 +40,10 @@ OLDEST_VERSION = (6, 0)
 log = get_logger()
 
 
-class MongoContextRepository(Claims, Runs, Upkeep, Operations, Services, Locks, Templates, Watch):
+class MongoContextRepository(
+    Claims, Runs, Upkeep, Parents, DeadLetterReads, Bulk, Services, Locks, Templates, Purposes,
+    Schedules, Idempotency, News, Watch,
+):  # fmt: skip
     """One process's way to MongoDB. Threads share it; a fork needs one of its own."""
 
     @classmethod

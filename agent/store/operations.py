@@ -11,6 +11,8 @@ from agent.models import TRANSITIONS, Change, Document, Status
 from agent.store import changes
 from agent.store.base import Store
 from agent.store.connection import translated
+from agent.store.marks import left_by
+from agent.store.selection import Selection
 
 LONGEST_LIST = 1000
 TRIES = 5
@@ -30,12 +32,12 @@ class Operations(Store):
             self.contexts.insert_many(documents)
 
     def find_context(self, context_id: Any) -> Document:
-        """The whole document.
+        """The whole document; what cannot be decoded of it stands in as far as it can.
 
         Raises:
             ContextNotFound: there is none.
         """
-        found = self._find_one({"_id": context_id})
+        found = self._find_one({"_id": context_id}, in_part=True)
         if found is None:
             raise ContextNotFound(f"no context {context_id!r}")
         return found
@@ -56,14 +58,28 @@ class Operations(Store):
         *,
         service_type: str | None = None,
         status: Status | None = None,
+        kind: str | None = None,
+        error_type: str | None = None,
+        tag: str | tuple[str, str] | None = None,
+        since: datetime | None = None,
         limit: int = 50,
     ) -> list[Document]:
-        """Contexts without their payload, the newest first."""
-        filter: Document = {}
-        if service_type is not None:
-            filter["service_type"] = service_type
-        if status is not None:
-            filter["status"] = str(status)
+        """Contexts without their payload, the newest first.
+
+        Args:
+            kind: the fingerprint of their error; only what failed has one.
+            tag: a name and its value; or one word of a list of tags.
+            since: when they were made.
+
+        Raises:
+            RequestInvalid: a value cannot be compared; the message says which.
+        """
+        if kind is not None and status is None:
+            status = Status.FAILED
+        filter = Selection(
+            service_type=service_type, status=status, kind=kind, error_type=error_type, tag=tag,
+            since=since,
+        ).filter(since_field="created_at")  # fmt: skip
         without = {"template.service_template": 0, "request.data": 0, "results": 0, "attempts": 0}
         return self._find(
             filter, without, sort=[("created_at", -1)], limit=min(limit, LONGEST_LIST)
@@ -103,7 +119,7 @@ class Operations(Store):
                 sort=[("available_at", 1)],
                 limit=1,
             )
-            if found:
+            if found and isinstance(found[0]["available_at"], datetime):
                 oldest[service_type] = found[0]["available_at"]
         return oldest
 
@@ -114,7 +130,9 @@ class Operations(Store):
             ContextNotFound: there is none.
             IllegalTransition: it is final.
         """
-        if not self._write(changes.cancel(self.now(), context_id)):
+        now = self.now()
+        found = self._find_one({"_id": context_id}, {"parent_id": 1}, in_part=True) or {}
+        if not self._write(left_by(found, changes.cancel(now, context_id), now)):
             status = self.find_context(context_id).get("status")
             raise IllegalTransition(
                 f"{context_id!r} is {status}: only what is not final is cancelled"
@@ -170,11 +188,14 @@ def was_definite(document: Document) -> bool:
     Either the service has answered for the work itself, or no attempt so far can have reached it. A
     refused connection after a call without a reply tells nothing about that call.
     """
-    attempts = document.get("attempts") or []
+    attempts = document.get("attempts")
+    if not isinstance(attempts, list) or not all(isinstance(each, dict) for each in attempts):
+        return False  # another program's, or none at all
     if not attempts or attempts[-1].get("number") != document.get("attempt"):
         return False  # never called, or cancelled while its call ran
     last = attempts[-1]
-    answered = (last.get("error") or {}).get("status_code") is not None
+    error = last.get("error")
+    answered = isinstance(error, dict) and error.get("status_code") is not None
     if last.get("outcome") == "completed" or (last.get("outcome") == "failed" and answered):
         return bool(last.get("definite", False))
     harmless = all(

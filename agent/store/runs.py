@@ -86,6 +86,14 @@ class Runs(Store):
         """Hand back what was claimed and not started."""
         return self._write(changes.release_queued(self.now(), claim))
 
+    def hand_over(self, claim: Claim, token: str | None) -> bool:
+        """Leave to adoption what another program has spoilt.
+
+        Args:
+            token: that of its start; None where MongoDB refused that.
+        """
+        return self._write(changes.hand_over(self.now(), claim, token))
+
 
 def is_started(document: Document | None, fence: int, token: str) -> bool:
     """Whether the document is processing under this token."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.errors import NotStorable
@@ -19,13 +19,20 @@ from agent.models import (
 )
 from agent.store import changes
 from agent.store.base import Store, ids_of
+from agent.store.changes import Write
+from agent.store.marks import left_by, marked
 
 BATCH = 500
 """Documents that one write of a duty changes, so that none of them holds the server up."""
 
+CHILDREN: Document = {"parent_id": {"$type": "string"}}
+NO_CHILDREN: Document = {"parent_id": {"$not": {"$type": "string"}}}
+
+FIRST_DATE = datetime(1, 1, 1, tzinfo=UTC)
+
 LEASE_FIELDS = {
     "_id": 1, "service_type": 1, "status": 1, "fence": 1, "attempt": 1, "crashes": 1, "lease": 1,
-    "started_at": 1, "remote": 1, "kind": 1,
+    "started_at": 1, "remote": 1, "kind": 1, "parent_id": 1,
 }  # fmt: skip
 
 
@@ -51,13 +58,14 @@ class Upkeep(Store):
         )
         if not found:
             return Look(pending=False, next_due=None)
-        pending = found[0]["status"] == Status.PENDING
-        return Look(pending, None if pending else _date(found[0].get("available_at")))
+        if found[0]["status"] != Status.SCHEDULED:
+            return Look(pending=True, next_due=None)
+        return Look(False, _date(found[0].get("available_at")) or self.next_due())
 
     def next_due(self) -> datetime | None:
-        """When the next scheduled context is due."""
+        """When the next scheduled context is due. What is no date comes first in an index."""
         found = self._find(
-            {"status": str(Status.SCHEDULED)},
+            {"status": str(Status.SCHEDULED), "available_at": {"$gte": FIRST_DATE}},
             {"available_at": 1},
             sort=[("available_at", 1)],
             limit=1,
@@ -66,9 +74,16 @@ class Upkeep(Store):
 
     def promote(self) -> int:
         """Make every scheduled context that is due pending; how many."""
+        return self._promote(changes.promote)
+
+    def promote_undated(self) -> int:
+        """Make what waits for something that is no date pending, so that it is adopted anew."""
+        return self._promote(changes.promote_undated)
+
+    def _promote(self, change: Callable[[datetime], Write]) -> int:
         total = 0
         while True:
-            write = changes.promote(self.now())
+            write = change(self.now())
             ids = ids_of(self._find(write.filter, {"_id": 1}, limit=BATCH))
             if ids:
                 total += self._write_many(
@@ -89,12 +104,15 @@ class Upkeep(Store):
     def without_lease(self, limit: int = BATCH) -> list[Document]:
         """Contexts in flight that have no lease that could run out: they count as expired."""
         statuses = sorted(map(str, IN_FLIGHT))
-        found = self._find(
-            {"status": {"$in": statuses}, "lease.expires_at": {"$not": {"$type": "date"}}},
-            LEASE_FIELDS,
-            limit=limit,
-        )
-        return [document for document in found if document.get("kind") != "parent"]
+        return [
+            document
+            for reason in changes.LEASELESS
+            for document in self._find(
+                {"status": {"$in": statuses}, **changes.NO_PARENT, **reason},
+                LEASE_FIELDS,
+                limit=limit,
+            )
+        ]
 
     def rescue_queued(self, document: Document) -> bool:
         """Make a queued context whose lease ran out pending again."""
@@ -110,10 +128,12 @@ class Upkeep(Store):
         )
 
     def rescue_fail(
-        self, document: Document, *, error: ErrorRecord, attempt: AttemptRecord
+        self, document: Document, *, error: ErrorRecord, attempt: AttemptRecord | None
     ) -> bool:
         """Give up a context whose worker vanished."""
-        return self._write(changes.rescue_fail(self.now(), document, error=error, attempt=attempt))
+        now = self.now()
+        write = changes.rescue_fail(now, document, error=error, attempt=attempt)
+        return self._write(left_by(document, write, now))
 
     def overdue(self, limit: int = BATCH) -> list[Any]:
         """The ids of waiting contexts whose deadline has passed."""
@@ -128,9 +148,9 @@ class Upkeep(Store):
         now, total = self.now(), 0
         for status in sorted(TRANSITIONS[Change.EXPIRE].sources):
             write = changes.expire(now, status)
-            total += self._write_many(
-                write._replace(filter={"_id": {"$in": list(ids)}, **write.filter})
-            )
+            for whose, each in ((CHILDREN, marked(write, now)), (NO_CHILDREN, write)):
+                filter = {"_id": {"$in": list(ids)}, **write.filter, **whose}
+                total += self._write_many(each._replace(filter=filter))
         return total
 
     def foreign(self, limit: int = 100) -> list[Any]:
@@ -139,9 +159,15 @@ class Upkeep(Store):
         return ids_of(self._find(filter, {"_id": 1}, limit=limit))
 
     def foreign_fences(self, limit: int = 100) -> list[Any]:
-        """The ids of pending documents whose fence is no number that a claim could raise."""
-        filter: Document = {"status": str(Status.PENDING), **changes.NOT_ADOPTED}
-        return ids_of(self._find(filter, {"_id": 1}, limit=limit))
+        """The ids of pending documents that no claim would take, whatever time it is: their fence
+        is no number that one could raise, or their time no date."""
+        pending = {"status": str(Status.PENDING)}
+        found = [
+            document
+            for reason in changes.UNCLAIMABLE
+            for document in self._find({**pending, **reason}, {"_id": 1}, limit=limit)
+        ]
+        return ids_of(found)
 
     def adopt(
         self, document: Document, *, read: Document, changes_: Document, originals: Document
@@ -153,7 +179,9 @@ class Upkeep(Store):
 
     def adopt_fail(self, document: Document, *, read: Document, error: ErrorRecord) -> bool:
         """Say why another program's document cannot be read."""
-        return self._write(changes.adopt_fail(self.now(), document, read=read, error=error))
+        now = self.now()
+        write = changes.adopt_fail(now, document, read=read, error=error)
+        return self._write(left_by(document, write, now))
 
     def readable(self, ids: Sequence[Any]) -> list[tuple[Any, Document | None]]:
         """The documents of these ids; None for one that cannot be decoded, or is gone."""

@@ -63,14 +63,18 @@ class Alone:
         self._repository = repository
         self._poll_seconds = own.poll_interval or settings.poll_interval
         self._id = f"alone:{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._roster = Roster.of(repository)
         self._carrier = Carrier(
-            settings, self._id, repository=repository, workers={service.name: worker}
+            settings,
+            self._id,
+            repository=repository,
+            workers={service.name: worker},
+            on_step_end=self._roster.settle_soon,
         )
         assert isinstance(self._carrier.signals, LocalSignals)
         self._admission = Admission(
             repository, [service], settings, self._carrier.signals, self._id, batch=own.batch_size
         )
-        self._roster = Roster.of(repository)
         self._slots = Slots(settings.threads)
         self._pool = ThreadPoolExecutor(settings.threads, f"{service.queue}-call")
         self._changed = threading.Condition()

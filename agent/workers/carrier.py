@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -15,9 +15,15 @@ from uuid import uuid4
 import redis
 
 from agent import outcomes
-from agent.errors import BrokerUnavailable, Draining, NotStorable, StoreUnavailable
+from agent.errors import (
+    BrokerUnavailable,
+    Draining,
+    NotStorable,
+    RequestNotSendable,
+    StoreUnavailable,
+)
 from agent.logs import get_logger
-from agent.models import QUARANTINE_AFTER, Claim, ErrorRecord, context_key
+from agent.models import QUARANTINE_AFTER, Claim, Document, ErrorRecord, context_key
 from agent.outcomes import Outcome
 from agent.projections.connection import connect_redis
 from agent.projections.signals import LocalSignals, Signals
@@ -25,7 +31,9 @@ from agent.services import import_worker
 from agent.settings import Settings
 from agent.store.group_writer import GroupWriter
 from agent.store.mongo_context_repository import MongoContextRepository
+from agent.store.soundness import can_go_on
 from agent.workers.call import Attempt
+from agent.workers.inputs import filled
 from agent.workers.judge import Judge
 from agent.workers.quarantine import carry_out_alone
 from agent.workers.running import Heartbeat, Run, Running
@@ -47,6 +55,7 @@ class Carrier:
         repository: one that is connected already; else `open` connects one.
         workers: by service type; they then run alone, without Redis. Else they are made from the
             registry when first needed.
+        on_step_end: told whenever a step of a request has ended; must not block.
     """
 
     def __init__(
@@ -56,9 +65,11 @@ class Carrier:
         *,
         repository: MongoContextRepository | None = None,
         workers: Mapping[str, ClientWorker] | None = None,
+        on_step_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._worker_id = worker_id
+        self._on_step_end = on_step_end
         self._given_repository = repository
         self._workers: dict[str, ClientWorker] = dict(workers or {})
         self._lock = threading.Lock()
@@ -162,6 +173,16 @@ class Carrier:
                 fence=fence,
                 service_type=service_type,
             )
+        except BaseException as exc:
+            # a worker's own code wants to end the process, which is not its own; what the
+            # exception says may be the payload, so that nobody else is to log it
+            log.error(
+                "context.left_to_its_lease",
+                context_id=context_key(context_id),
+                fence=fence,
+                service_type=service_type,
+                error_type=type(exc).__name__,
+            )
 
     def _run(self, service_type: str, claim: Claim) -> None:
         worker = self._worker(service_type)
@@ -196,7 +217,7 @@ class Carrier:
                 slow = slow or waited > self._settings.heartbeat.total_seconds()
                 break
             except NotStorable as exc:
-                self._fail_unreadable(run, exc)
+                self._refuse(run, exc)
                 return False
             except StoreUnavailable as exc:
                 if self._draining.is_set() or run.seconds > claim_lease.total_seconds():
@@ -208,6 +229,9 @@ class Carrier:
         if document is None or (slow and self._repository.renew([run.hold], lease)):
             log.info("context.stale", **run.fields)
             self.signals.count_stale()
+            return False
+        if not can_go_on(document):
+            self._hand_over(run, run.token)
             return False
         run.begin(document)
         return True
@@ -228,10 +252,36 @@ class Carrier:
             trace_id=run.trace_id,
             before_send=lambda: self._before_send(run),
         )
+        if not run.claim.polls:
+            try:
+                document = self._filled(run)
+            except RequestNotSendable as exc:
+                return worker.outcome_of(exc)
+            except Draining:
+                return outcomes.released()
         if (document.get("crashes") or 0) >= QUARANTINE_AFTER:
             log.warning("context.quarantined", crashes=document["crashes"], **run.fields)
             return carry_out_alone(worker, document, attempt)
         return worker.carry_out(document, attempt=attempt)
+
+    def _filled(self, run: Run) -> Document:
+        """The context as its service gets it, once MongoDB says what the steps before it brought.
+
+        Raises:
+            RequestNotSendable: a placeholder of its template has no value.
+            Draining: MongoDB stayed away until the process stops, or for too long.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return filled(run.document, self._repository.results_of)
+            except NotStorable as exc:
+                raise RequestNotSendable(f"results of a step cannot be decoded: {exc}") from exc
+            except StoreUnavailable as exc:
+                if run.seconds > run.longest.total_seconds() or self._draining.wait(pause):
+                    log.warning("context.released", error=str(exc), **run.fields)
+                    raise Draining("the results of the steps before it cannot be read") from exc
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _before_send(self, run: Run) -> None:
         if self._draining.is_set():
@@ -248,6 +298,8 @@ class Carrier:
         written = self._write_back.settle(run, outcome, seconds)
         if written is None:
             self.signals.count_stale()
+        elif run.document.get("step") is not None:
+            self._on_step_end()
         ended = written or outcome
         log.info(
             "attempt.stale" if written is None else "attempt.ended",
@@ -275,9 +327,17 @@ class Carrier:
         if paused:
             log.warning("gate.paused", by=by, seconds=pause.total_seconds(), **run.fields)
 
-    def _fail_unreadable(self, run: Run, exc: NotStorable) -> None:
+    def _hand_over(self, run: Run, token: str | None) -> None:
+        """Leave to adoption what another program has spoilt, before anything is sent."""
+        if self._repository.hand_over(run.claim, token):
+            log.warning("context.handed_over", **run.fields)
+
+    def _refuse(self, run: Run, exc: NotStorable) -> None:
+        """It was started and cannot be decoded, or its attempts cannot be counted."""
         error = ErrorRecord(type="ContextUnreadable", message=f"it cannot be decoded: {exc}")
-        self._write_back.settle(run, outcomes.failed(error), run.seconds)
+        if self._write_back.settle(run, outcomes.failed(error), run.seconds) is None:
+            self._hand_over(run, None)
+            return
         log.error("context.unreadable", error=str(exc), **run.fields)
 
     def _worker(self, service_type: str) -> ClientWorker:

@@ -72,10 +72,11 @@ class Judge:
     def _is_refused_alone(self, run: Run, outcome: Outcome, now: datetime) -> bool:
         """Whether others of its service have succeeded since this one was last refused."""
         refused = outcome.error is not None and outcome.error.status_code in (403, 429)
-        attempts = run.document.get("attempts") or []
+        attempts = run.document.get("attempts")
         if not refused or not attempts or not run.document.get("snoozes"):
             return False
-        last = attempts[-1].get("finished_at")
+        newest = attempts[-1] if isinstance(attempts, list) else None
+        last = newest.get("finished_at") if isinstance(newest, dict) else None
         if not isinstance(last, datetime):
             return False
         try:

@@ -125,7 +125,12 @@ def main() -> None:
     )
     output.write(READY)
     output.flush()
-    outcome = worker.carry_out(job["context"], attempt=attempt)
+    try:
+        outcome = worker.carry_out(job["context"], attempt=attempt)
+    except BaseException as exc:  # what it says may be the payload, so no traceback is printed
+        sys.stderr.write(f"quarantine ended by {type(exc).__name__}\n")
+        sys.stderr.flush()
+        os._exit(1)
     output.write(bson.encode(_as_document(outcome), codec_options=CODEC))
     output.close()
     os._exit(0)  # threads of the worker's own code do not keep the child

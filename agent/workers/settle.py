@@ -12,6 +12,7 @@ from agent.models import DEFAULT_MAX_ATTEMPTS, AttemptRecord, Document, ErrorRec
 from agent.outcomes import SERVICE_AT_FAULT, Kind, Outcome
 from agent.store import changes
 from agent.store.changes import Hold, Write
+from agent.store.marks import left_by
 
 MAX_SNOOZES = 100
 """After so many in a row a snooze counts as a failure: nothing waits for ever."""
@@ -62,7 +63,13 @@ def is_last(outcome: Outcome, document: Document) -> bool:
 
 
 def write_of(outcome: Outcome, ran: Ran, now: datetime, random: Callable[[], float]) -> Write:
-    """The one write that an outcome comes to."""
+    """The one write that an outcome comes to; the end of a child leaves a mark."""
+    write = _write_of(outcome, ran, now, random)
+    is_end = outcome.kind in (Kind.COMPLETED, Kind.FAILED) or is_last(outcome, ran.document)
+    return left_by(ran.document, write, now, token=ran.hold.token) if is_end else write
+
+
+def _write_of(outcome: Outcome, ran: Ran, now: datetime, random: Callable[[], float]) -> Write:
     document, hold = ran.document, ran.hold
     attempt = record_of(outcome, ran, now)
     error = outcome.error or ErrorRecord(type="Unknown", message="no reason was given")
@@ -112,10 +119,11 @@ def _poll_later(
     before = ran.document.get("remote")
     before = before if isinstance(before, dict) else {}
     polls = before.get("polls", 0) if isinstance(before.get("polls", 0), int) else 0
+    since = before.get("accepted_at")
     remote: dict[str, Any] = {
         **before,
         "status_url": outcome.remote_url or before.get("status_url"),
-        "accepted_at": before.get("accepted_at") or now,
+        "accepted_at": since if isinstance(since, datetime) else now,
         "polls": polls + 1 if ran.polls else 0,
     }
     delay = outcome.delay or outcomes.poll_delay(polls, random)

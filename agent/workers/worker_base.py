@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import SecretStr
 
@@ -29,6 +29,8 @@ from agent.workers.transport import Transport
 
 if TYPE_CHECKING:
     from agent.workers.alone import Alone
+
+_Returned = TypeVar("_Returned")
 
 
 class ClientWorker:
@@ -225,7 +227,7 @@ class ClientWorker:
 
     def _do(self, context: Document, attempt: Attempt) -> Outcome:
         try:
-            request = self.build_request(context)
+            request = _checked(self.build_request(context), ServiceRequest, "build_request")
         except Exception as exc:
             return self.outcome_of(exc)
         try:
@@ -247,7 +249,8 @@ class ClientWorker:
         self, context: Document, reply: Reply | Mapping[str, Any], attempt: Attempt
     ) -> Outcome:
         if isinstance(reply, Reply):
-            return self.read_reply(context, reply, attempt=attempt)
+            outcome = self.read_reply(context, reply, attempt=attempt)
+            return _checked(outcome, Outcome, "read_reply")
         if isinstance(reply, Mapping):
             return outcomes.completed(dict(reply))
         raise TypeError(f"call returned {type(reply).__name__}, no Reply and no dict")
@@ -332,6 +335,13 @@ def _status_url(context: Document) -> str:
     if not url:
         raise RequestNotSendable("remote.status_url is missing")
     return url
+
+
+def _checked(value: object, kind: type[_Returned], method: str) -> _Returned:
+    """What a method of a subclass returned, which may be anything."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{method} returned {type(value).__name__}, no {kind.__name__}")
+    return value
 
 
 def _record(exc: Exception) -> ErrorRecord:

@@ -16,8 +16,10 @@ from agent.logs import get_logger
 from agent.models import ErrorRecord
 from agent.outcomes import Kind, Outcome
 from agent.services import OnAmbiguous
+from agent.store import changes
 from agent.store.changes import Write
 from agent.store.group_writer import GroupWriter
+from agent.store.marks import left_by
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.runs import Fate
 from agent.workers.running import Run
@@ -61,14 +63,25 @@ class WriteBack:
                 return outcome if self._writer.finish(write, run.hold) else None
             except NotStorable as exc:
                 if outcome.kind is Kind.FAILED:
-                    log.error("context.beyond_help", error=str(exc), **run.fields)
-                    return None
+                    return self._fail_barely(run, outcome, exc)
                 outcome = _not_storable(exc)
             except StoreUnavailable as exc:
                 log.warning("reply.kept", error=str(exc), **run.fields)
                 fate = self._wait_for_fate(run, write)
                 if fate is not Fate.HELD:
                     return outcome if fate is Fate.APPLIED else None
+
+    def _fail_barely(self, run: Run, outcome: Outcome, exc: NotStorable) -> Outcome | None:
+        """Without a record of the attempt: there is no place for one."""
+        assert outcome.error is not None
+        now = self._repository.now()
+        write = changes.fail(now, run.hold, error=outcome.error, attempt=None)
+        write = left_by(run.document, write, now)
+        try:
+            return outcome if self._repository.write_back(write) else None
+        except (NotStorable, StoreUnavailable):
+            log.error("context.beyond_help", error=str(exc), **run.fields)
+            return None
 
     def give_up(self, run: Run, policy: OnAmbiguous) -> None:
         """Settle a run whose time is over and whose reply is not there: release what was not sent;

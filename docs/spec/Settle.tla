@@ -1,8 +1,8 @@
 ------------------------------- MODULE Settle -------------------------------
 (***************************************************************************)
 (* A parent whose status is recounted from its children, while operators   *)
-(* retry some of them. Requests of several steps are not built yet: this   *)
-(* is the rule for them, and README.md beside this file has it in words.   *)
+(* retry some of them. This is the rule that agent/duties/settle.py keeps; *)
+(* README.md beside this file has it in words.                             *)
 (***************************************************************************)
 EXTENDS Naturals, FiniteSets, TLC
 

@@ -13,7 +13,9 @@ import dramatiq
 import pytest
 import redis
 from bson import ObjectId
+from pydantic import SecretStr
 
+from actors.bell import Bell
 from actors.broker import make_broker
 from actors.middleware.dead_letters import DeadLetters
 from actors.middleware.wake import Wake
@@ -22,8 +24,10 @@ from agent.errors import BrokerUnavailable
 from agent.models import Claim
 from agent.projections.doorbell import Listener, doorbell_channel, wake_channel
 from agent.services import ServiceRegistry
+from agent.settings import Settings
 from bridge.enqueue import enqueue
 from bridge.message import build_message
+from tests.faults.proxy import Proxy
 from tests.servers import RedisServer
 from tests.waiting import wait_until
 
@@ -61,10 +65,16 @@ class StandInCarrier:
 class Line:
     """A broker, a worker and what a test asks of both."""
 
-    def __init__(self, server: RedisServer, *, fallback_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        server: RedisServer,
+        *,
+        fallback_seconds: float = 60.0,
+        settings: Settings | None = None,
+    ) -> None:
         self.client = server.connect()
         self.carrier = StandInCarrier()
-        self.broker = make_broker(server.settings(), [Wake(), DeadLetters()])
+        self.broker = make_broker(settings or server.settings(), [Wake(), DeadLetters()])
         self.broker.fallback_seconds = fallback_seconds
         declare_actors(self.broker, ServiceRegistry(), lambda: self.carrier)
         self.worker = dramatiq.Worker(
@@ -295,6 +305,22 @@ def test_a_lost_reply_to_a_fetch_strands_no_message(
     wait_until(line.is_empty)
 
 
+def test_a_fetch_is_not_sent_twice_by_the_client_alone(redis_server: RedisServer) -> None:
+    """The second one would bring other messages, and nobody would miss those of the first."""
+    with Proxy.before(redis_server.url) as network:
+        url = SecretStr(network.through(redis_server.url))
+        line = Line(redis_server, settings=Settings(redis_url=url))
+        try:
+            line.start()
+            network.lose_answer_to(b"EVALSHA")
+            line.enqueue("a", "b")
+            wait_until(lambda: sorted(line.seen) == ["a", "b"], timeout=5)
+            assert network.lost_answers == 1
+            wait_until(line.is_empty)
+        finally:
+            line.stop()
+
+
 def test_a_failing_rejection_kills_no_thread(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message stays where it is; the thread takes the next one."""
 
@@ -366,6 +392,19 @@ def test_what_no_thread_took_goes_back_at_the_end(line: Line) -> None:
         assert not line.client.keys("dramatiq:__acks__*")
     finally:
         listener.stop()
+
+
+def test_what_was_cut_off_is_acknowledged_at_the_end(line: Line) -> None:
+    """A thread that the process no longer waits for leaves no message in Redis."""
+    line.broker.bell = Bell(lambda: None)  # that thread may ring when all is closed
+    line.carrier.ending.clear()
+    line.start()
+    line.enqueue("ctx_1")
+    wait_until(lambda: line.seen == ["ctx_1"])
+    line.broker.drain()
+    line.worker.stop(timeout=100)
+    assert line.carrier.ended == 0
+    assert line.is_empty()
 
 
 def test_a_held_process_fetches_only_when_released(line: Line) -> None:

@@ -309,6 +309,14 @@ def test_a_huge_reply_is_valid_json_of_that_size(sandbox: Sandbox) -> None:
     assert reply.json()["text"] == "Dear Ann"
 
 
+def test_a_chunked_reply_does_not_say_how_long_it_is(sandbox: Sandbox) -> None:
+    """Whoever reads it learns its size at its end only."""
+    reply = generate(sandbox, huge_bytes=1_000_000, chunked=True)
+    assert "Content-Length" not in reply.headers
+    assert len(reply.content) == 1_000_000
+    assert generate(sandbox, chunked=True).json()["text"] == "Dear Ann"
+
+
 def test_a_gzip_bomb_unpacks_in_the_client(sandbox: Sandbox) -> None:
     """Little comes over the wire, much comes out."""
     reply = generate(sandbox, gzip_bomb_bytes=4_000_000)

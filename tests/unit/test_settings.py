@@ -249,7 +249,7 @@ def test_a_lease_that_is_shorter_than_three_heartbeats_is_refused(
 @pytest.mark.parametrize(
     "name",
     [
-        "AGENT_API_KEYS", "AGENT_DASHBOARD_USERS", "AGENT_SECRET_KEY", "AGENT_WEBHOOK_HOSTS",
+        "AGENT_DASHBOARD_USERS", "AGENT_SECRET_KEY", "AGENT_WEBHOOK_HOSTS",
         "AGENT_WEBHOOK_SECRET", "GENERATION_BASE_RATE_LIMIT", "COMMUNICATION_BASE_RATE_LIMIT",
     ],
 )  # fmt: skip
@@ -267,11 +267,11 @@ def test_what_is_not_built_yet_is_refused_in_a_dot_env_file_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A line there is as much of a wish as a variable."""
-    (tmp_path / ".env").write_text(f"AGENT_API_KEYS={HUSH}\n")
+    (tmp_path / ".env").write_text(f"AGENT_SECRET_KEY={HUSH}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENT_ENV", "development")
-    monkeypatch.setenv("AGENT_API_KEYS", "")
-    assert refusal(monkeypatch).startswith("AGENT_API_KEYS")
+    monkeypatch.setenv("AGENT_SECRET_KEY", "")
+    assert refusal(monkeypatch).startswith("AGENT_SECRET_KEY")
 
 
 def test_secrets_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

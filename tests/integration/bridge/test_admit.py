@@ -96,6 +96,18 @@ def test_nothing_piles_up_while_no_worker_is_there(stage: Stage) -> None:
     assert stage.repository.count_by_status()["GENERATIVE"] == {"queued": 1, "pending": 29}
 
 
+def test_without_a_worker_messages_are_dropped_once_no_claim_stands(stage: Stage) -> None:
+    """Or one a minute would be left behind, for as long as no worker comes."""
+    stage.insert(*names(3))
+    stage.admit.run()
+    stage.admit.run()
+    assert stage.ids_waiting(GENERATIVE) == ["ctx_00"]
+    stage.repository.cancel("ctx_00")
+    stage.admit.run()
+    assert stage.ids_waiting(GENERATIVE) == []
+    assert not stage.client.exists(f"{stage.key(GENERATIVE)}.msgs")
+
+
 @pytest.mark.parametrize("state", ["silent", "draining", "elsewhere"])
 def test_a_worker_that_takes_nothing_counts_as_none(stage: Stage, state: str) -> None:
     """It fell silent, it is shutting down, or it serves another queue."""

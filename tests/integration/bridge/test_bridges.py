@@ -14,9 +14,9 @@ from agent.services import GENERATIVE
 from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
 from bridge import __main__ as module
-from bridge import doorbell
+from bridge import doorbell, rounds
 from bridge.__main__ import Bridge
-from tests.factories import foreign
+from tests.factories import a_context, foreign
 from tests.integration.bridge.stage import Stage
 from tests.servers import RedisServer
 from tests.waiting import wait_until
@@ -137,6 +137,30 @@ def _enqueued(stage: Stage) -> bool:
         return bool(wait_until(lambda: stage.waiting(GENERATIVE), timeout=0.5))
     except AssertionError:
         return False
+
+
+@pytest.mark.parametrize("by", ["doorbell", "polling"])
+def test_a_step_begins_when_the_one_before_it_has_ended(
+    stage: Stage, new_bridge: NewBridge, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once where its worker rings, and else by looking."""
+    monkeypatch.setattr(rounds, "IDLE_SETTLE_SECONDS", 0.2 if by == "polling" else 600.0)
+    bridge = new_bridge(deaf=True, poll_interval=0.05 if by == "polling" else 60.0)
+    wait_for_lead(bridge)
+    assert bridge._doorbell._listener.wait_until_connected(10)
+    stage.beat()
+    ended = {"_id": "req_a", "status": "completed", "parent_id": "req", "step": "a"}
+    waiting = {"_id": "req_b", "status": "waiting", "parent_id": "req", "step": "b"}
+    stage.repository.insert_contexts(
+        [
+            a_context(_id="req", kind="parent", status="processing", total=2, steps=["a", "b"]),
+            a_context(**waiting, after=["req_a"]),
+            a_context(**ended, unsettled={"at": stage.repository.now(), "token": "t"}),
+        ]
+    )
+    if by == "doorbell":
+        ring(stage.client, stage.settings.namespace, "settle")
+    wait_until(lambda: stage.ids_waiting(GENERATIVE) == ["req_b"])
 
 
 def test_documents_of_other_programs_are_adopted_and_enqueued(

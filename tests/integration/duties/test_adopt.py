@@ -264,5 +264,6 @@ def test_a_backlog_is_adopted_whole(repository: MongoContextRepository, adopt: A
 
 def test_what_is_ours_is_left_alone(repository: MongoContextRepository, adopt: Adopt) -> None:
     """And what is not pending."""
-    insert(repository, foreign(_id="done", status="completed"), foreign(_id="ours", fence=3))
+    ours = {"fence": 3, "available_at": LONG_AGO, "service_type": "GENERATIVE"}
+    insert(repository, foreign(_id="done", status="completed"), foreign(_id="ours", **ours))
     assert adopt.run() + adopt.run_thoroughly() == 0

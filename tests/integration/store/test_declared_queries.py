@@ -15,19 +15,32 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from agent.models import AttemptRecord, Claim, Document, ErrorRecord, Status
 from agent.settings import Settings
+from agent.store import dead_letters
 from agent.store.changes import Hold
 from agent.store.clock import ServerClock
 from agent.store.connection import connect
 from agent.store.indexes import INDEXES, QUERIES, Index, Query
 from agent.store.mongo_context_repository import MongoContextRepository
-from tests.factories import a_context, a_lease, a_template
+from agent.store.selection import UNKNOWN, Selection
+from tests.factories import LONG_AGO, a_context, a_lease, a_template
 
 LEASE = timedelta(seconds=30)
 ATTEMPT = AttemptRecord(number=1, outcome="lost")
 ERROR = ErrorRecord(type="X", message="x")
 IN_A_CENTURY = datetime(2124, 5, 1, tzinfo=UTC)
 CLAIM = Claim("ctx_1", 3, "claim_1")
+EVERYTHING = Selection(
+    error_type="X", tag=("team", "north"), template_id="greeting", user_id="u1", since=LONG_AGO
+)
 BY_NAME = {index.name: index for index in INDEXES}
+
+
+def with_few_counted(ask: Callable[[], object]) -> object:
+    """Ask as if there were too many failures to be counted together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dead_letters, "COUNTED", 0)
+        return ask()
+
 
 Ask = Callable[[MongoContextRepository], object]
 
@@ -45,9 +58,11 @@ ASKED: dict[str, Ask] = {
     "fate": lambda r: r.fate(Hold("ctx_1", 3, "t")),
     "find by ids": lambda r: r.find_by_ids(["ctx_1"]),
     "release": lambda r: r.release_queued(CLAIM),
+    "hand over": lambda r: r.hand_over(CLAIM, None),
     "look": lambda r: r.look(),
     "next due": lambda r: r.next_due(),
     "promote": lambda r: r.promote(),
+    "promote undated": lambda r: r.promote_undated(),
     "expired leases": lambda r: r.expired_leases(),
     "without lease": lambda r: r.without_lease(),
     "rescue queued": lambda r: r.rescue_queued(a_context(lease=a_lease())),
@@ -66,15 +81,53 @@ ASKED: dict[str, Ask] = {
     "list by status": lambda r: r.list_contexts(status=Status.FAILED),
     "list by service": lambda r: r.list_contexts(service_type="ANALYSIS"),
     "list by both": lambda r: r.list_contexts(service_type="ANALYSIS", status=Status.FAILED),
+    "list some": lambda r: r.list_contexts(
+        kind="k", error_type="X", tag=("team", "north"), since=LONG_AGO
+    ),
+    "dead letters": lambda r: r.dead_letters(since=LONG_AGO),
+    "dead letters of a service": lambda r: r.dead_letters(service_type="ANALYSIS"),
+    "dead letters one by one": lambda r: with_few_counted(r.dead_letters),
+    "dead letters one by one since": lambda r: with_few_counted(
+        lambda: r.dead_letters(service_type="ANALYSIS", since=LONG_AGO)
+    ),
+    "count retriable": lambda r: r.count_retriable(EVERYTHING),
+    "count cancellable": lambda r: r.count_cancellable(Selection(service_type="ANALYSIS")),
+    "retry matching": lambda r: r.retry_matching(EVERYTHING),
+    "retry matching of a service": lambda r: r.retry_matching(
+        Selection(service_type="X", tag="team")
+    ),
+    "retry a kind": lambda r: r.retry_matching(Selection(service_type="X", kind="k")),
+    "retry a kind anywhere": lambda r: r.retry_matching(Selection(kind="k")),
+    "retry the unknown": lambda r: r.retry_matching(Selection(service_type="X", kind=UNKNOWN)),
+    "retry the cancelled": lambda r: r.retry_matching(
+        Selection(status=Status.CANCELLED, since=LONG_AGO)
+    ),
+    "cancel matching": lambda r: r.cancel_matching(Selection(user_id="user:0")),
     "count by status": lambda r: r.count_by_status(),
     "oldest pending": lambda r: r.oldest_pending(),
     "cancel": lambda r: r.cancel("waiting"),
     "run now": lambda r: r.run_now("scheduled"),
     "retry": lambda r: r.retry("failed"),
     "probe fate": lambda r: r.probe_fate(CLAIM),
+    "unsettled": lambda r: r.unsettled(),
+    "parents": lambda r: r.parents(["family"]),
+    "steps of": lambda r: r.steps_of(["family"]),
+    "marks of": lambda r: r.marks_of(["done"]),
+    "count children": lambda r: r.count_children("family"),
+    "cancel children": lambda r: r.cancel_children("nobody"),
+    "retry children": lambda r: r.retry_children("nobody", LONG_AGO),
+    "keep children": lambda r: r.keep_children("nobody", LONG_AGO),
+    "results of": lambda r: r.results_of(["done"]),
+    "children of": lambda r: r.children_of("family"),
+    "statuses before": lambda r: r.statuses_before({"after": ["done"]}),
+    "cancel a whole": lambda r: r.cancel("family"),
+    "retry a whole": lambda r: r.retry("failed_family"),
+    "insert family": lambda r: r.insert_family(a_context(_id="family"), [a_context(_id="done")]),
     "find template": lambda r: r.find_template("greeting"),
     "find template version": lambda r: r.find_template("greeting", "1.0"),
     "store template": lambda r: r.store_template(a_template()),
+    "list templates": lambda r: r.list_templates(10),
+    "upcoming schedules": lambda r: r.upcoming_schedules(),
 }
 """Every operation on contexts and templates."""
 
@@ -121,8 +174,8 @@ class Asked:
         if self.hint not in (None, index.name):
             return False
         beside = set(query.beside)
-        compared = {*self.equality, *self.others} - _fixed_by(index)
-        declared = {*query.equality, *query.range, *query.sort, *beside}
+        compared = {*map(_field, (*self.equality, *self.others))} - _fixed_by(index)
+        declared = {*query.equality, *query.range, *query.sort, *beside, *query.perhaps}
         sort = tuple(name for name in self.sort if name not in beside)
         reads_all = not (query.equality or query.sort or query.range)
         return (
@@ -141,10 +194,19 @@ class Asked:
     def _demands(self, name: str, wanted: Any) -> bool:
         if not isinstance(wanted, dict):
             return bool(self.equality.get(name) == wanted)
+        if wanted == {"$gt": ""} and name in self.equality:
+            asked = self.equality[name]
+            words = asked.get("$in", [asked.get("$eq")]) if isinstance(asked, dict) else [asked]
+            return all(isinstance(word, str) and word for word in words)
         compared = self.others.get(name, {})
         if wanted == {"$exists": True}:
             return wanted == compared or bool({"$lt", "$lte", "$gt", "$gte"} & set(compared))
         return wanted.items() <= compared.items()
+
+
+def _field(name: str) -> str:
+    """A tag has any name."""
+    return "tags" if name.startswith("tags.") else name
 
 
 def _is_equality(value: Any) -> bool:
@@ -190,6 +252,8 @@ def watched(quick_settings: Settings, sent: Sent) -> Iterator[MongoContextReposi
             a_context(_id="scheduled", status="scheduled", available_at=IN_A_CENTURY),
             a_context(_id="due", status="scheduled"),
             a_context(_id="done", status="completed"),
+            a_context(_id="family", kind="parent", status="processing"),
+            a_context(_id="failed_family", kind="parent", status="failed"),
         ]
     )
     repository.now()
@@ -204,7 +268,7 @@ def asked_by(repository: MongoContextRepository, sent: Sent, ask: Ask) -> list[A
     ask(repository)
     found = [each for command in sent.commands for each in read_command(command)]
     assert found, "it asks something"
-    return [each for each in found if "_id" not in each.filter]
+    return [each for each in found if "_id" not in each.equality]
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -245,8 +309,13 @@ def test_every_operation_is_among_them() -> None:
     elsewhere = {
         *("connect", "ping", "wait_until_there", "create_indexes", "warnings", "close"),  # none
         *("now", "start_write", "started", "write_back", "watch_inserts", "insert_contexts"),  # _id
+        *("write_each",),  # _id
         *("service_states", "pause_service", "resume_service", "end_pause", "note_probe"),  # few
         *("lead", "give_up_lead", "leader"),  # one document
+        *("find_purpose", "list_purposes", "store_purpose"),  # few
+        *("insert_schedule", "replace_schedule", "find_schedule", "list_schedules"),  # _id
+        *("pause_schedule", "give_up_schedule", "resume_schedule", "remove_schedule"),  # _id
+        *("advance_schedule", "note_run"),  # _id
     }
     operations = {
         name

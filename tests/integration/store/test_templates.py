@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from agent.errors import NotStorable
 from agent.models import Document
 from agent.store.mongo_context_repository import MongoContextRepository
-from tests.factories import LONG_AGO, a_template
+from tests.factories import a_template
 from tests.waiting import wait_until
 
 
@@ -27,17 +30,27 @@ def wait_for_the_next_moment(repository: MongoContextRepository) -> None:
     wait_until(lambda: repository.now() > before)
 
 
-def test_the_version_that_was_stored_last_is_the_newest(
+def test_the_highest_version_is_found_when_none_is_asked_for(
     repository: MongoContextRepository,
 ) -> None:
-    """Not the one of the highest number: people go back."""
-    for version in ("1.0", "2.0", "1.5"):
-        wait_for_the_next_moment(repository)
+    """Whichever was stored last; part by part, as numbers where they are numbers."""
+    for version in ("1.9", "1.10", "1.10-beta", "1.2"):
         store(repository, version=version, service_template={"of": version})
-    assert body_of(repository.find_template("greeting")) == {"of": "1.5"}
-    assert body_of(repository.find_template("greeting", "2.0")) == {"of": "2.0"}
+    assert body_of(repository.find_template("greeting")) == {"of": "1.10"}
+    assert body_of(repository.find_template("greeting", "1.2")) == {"of": "1.2"}
     assert repository.find_template("greeting", "9.9") is None
     assert repository.find_template("farewell") is None
+
+
+def test_of_versions_that_are_alike_the_one_stored_last_is_found(
+    repository: MongoContextRepository,
+) -> None:
+    """`v2` and `2` are the same number."""
+    for version in ("2", "v2", "1"):
+        store(repository, version=version, service_template={"of": version})
+        wait_for_the_next_moment(repository)
+    assert body_of(repository.find_template("greeting")) == {"of": "v2"}
+    assert body_of(repository.find_template("greeting", "2")) == {"of": "2"}
 
 
 def test_a_version_is_stored_in_place_of_itself(repository: MongoContextRepository) -> None:
@@ -46,6 +59,40 @@ def test_a_version_is_stored_in_place_of_itself(repository: MongoContextReposito
     store(repository, service_template={"prompt": "new"})
     assert body_of(repository.find_template("greeting", "1.0")) == {"prompt": "new"}
     assert repository.database["templates"].count_documents({}) == 1
+
+
+def test_nothing_is_left_of_the_template_before(repository: MongoContextRepository) -> None:
+    """One of steps may take the place of one of a single service."""
+    store(repository)
+    repository.store_template({"id": "greeting", "version": "1.0", "steps": []})
+    found = repository.find_template("greeting")
+    assert found is not None
+    assert {"id", "version", "steps", "_id", "stored_at"} == set(found)
+
+
+def test_a_template_that_no_document_can_hold_is_refused(
+    repository: MongoContextRepository,
+) -> None:
+    """As one of its kind, so that it costs only itself."""
+    for body in ({"limit": 2**70}, {"text": "\ud800"}, {"a\0": 1}):
+        with pytest.raises(NotStorable):
+            store(repository, service_template=body)
+    assert repository.list_templates(10) == []
+
+
+def test_templates_are_listed_without_their_bodies(repository: MongoContextRepository) -> None:
+    """By id, so many at most."""
+    store(repository, id="b", version="2")
+    store(repository, id="b", version="1")
+    steps = [{"key": "s", "service_type": "ANALYSIS", "service_template": {"x": 1}}]
+    repository.store_template({"id": "a", "version": "1.0", "steps": steps})
+    listed = repository.list_templates(10)
+    assert [(each["id"], each["version"]) for each in listed] == [
+        ("a", "1.0"), ("b", "1"), ("b", "2"),
+    ]  # fmt: skip
+    assert listed[0]["steps"] == [{"key": "s", "service_type": "ANALYSIS"}]
+    assert "service_template" not in listed[1]
+    assert len(repository.list_templates(2)) == 2
 
 
 def test_templates_of_other_programs_are_found_by_their_id_alone(
@@ -65,11 +112,17 @@ def test_templates_of_other_programs_are_found_by_their_id_alone(
     assert body_of(repository.find_template("farewell")) == {"by": "id"}
 
 
-def test_one_of_ours_is_newer_than_one_without_a_time(repository: MongoContextRepository) -> None:
-    """Another program does not say when it stored its own."""
+def test_versions_of_other_programs_may_be_numbers_or_missing(
+    repository: MongoContextRepository,
+) -> None:
+    """A number is its digits; what does not say is 1.0. A time of storing they have not."""
     repository.database["templates"].insert_many(
-        [{"id": "greeting", "version": "0", "service_template": {"by": "them"}},
-         {"id": "greeting", "version": "1", "service_template": {}, "stored_at": LONG_AGO}]
+        [{"id": "greeting", "version": 2, "service_template": {"by": "number"}},
+         {"id": "greeting", "service_template": {"by": "nothing"}, "stored_at": "yesterday"},
+         {"id": "greeting", "version": 1.5, "service_template": {"by": "float"}}]
     )  # fmt: skip
-    store(repository, version="2", service_template={"by": "us"})
+    assert body_of(repository.find_template("greeting")) == {"by": "number"}
+    assert body_of(repository.find_template("greeting", "2")) == {"by": "number"}
+    assert body_of(repository.find_template("greeting", "1.0")) == {"by": "nothing"}
+    store(repository, version="10", service_template={"by": "us"})
     assert body_of(repository.find_template("greeting")) == {"by": "us"}

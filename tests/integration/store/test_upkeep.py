@@ -188,11 +188,17 @@ def test_documents_of_other_programs_are_told_by_their_fence(
         foreign(_id="null", fence=None),
         foreign(_id="text", fence="3"),
         foreign(_id="negative", fence=-1),
-        foreign(_id="adopted", fence=0),
+        a_context(_id="adopted", fence=0),
+        a_context(_id="undated", fence=0) | {"available_at": "soon"},
+        a_context(_id="dates", fence=0) | {"available_at": [LONG_AGO]},
+        a_context(_id="unnamed", fence=0) | {"service_type": 7},
+        a_context(_id="fences", fence=0) | {"fence": [3]},
         foreign(_id="failed", status="failed"),
     )
     assert set(repository.foreign()) == {"none", "null"}
-    assert set(repository.foreign_fences()) == {"none", "null", "text", "negative"}
+    assert set(repository.foreign_fences()) == {
+        "none", "null", "text", "negative", "undated", "dates", "unnamed", "fences"
+    }  # fmt: skip
     assert len(repository.foreign(limit=1)) == 1
 
 

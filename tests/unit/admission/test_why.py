@@ -17,6 +17,7 @@ NOW = LONG_AGO + timedelta(hours=1)
 SOON = NOW + timedelta(seconds=30)
 WELL = Surroundings(now=NOW, leads=True, pause=None, threads=64, in_flight=0, limit=1000)
 PAUSE = Pause("GENERATIVE", by="retry-after", reason="too many", since=LONG_AGO, until=SOON)
+STEPS = [("draft", "completed"), ("score", "queued"), ("check", "failed")]
 ERROR = {"type": "ServiceFailed", "message": "the service answered 503"}
 
 
@@ -115,7 +116,23 @@ def test_a_scheduled_one_of_a_paused_service_waits_for_both() -> None:
          "is to be taken back, but no bridge leads, so nothing starts except by workers that run "
          "alone"),
         ({"status": "processing", "kind": "parent"}, {}, "its steps are not all final"),
+        ({"status": "processing", "kind": "parent"}, {"steps": STEPS},
+         "its steps are not all final: score is queued"),
+        ({"status": "processing", "kind": "parent", "cancelling": True}, {},
+         "it is being cancelled"),
         ({"status": "waiting"}, {}, "the steps before it are not all completed"),
+        ({"status": "waiting"}, {"steps": STEPS},
+         "the steps before it are not all completed: score is queued, check is failed"),
+        ({"status": "waiting"}, {"steps": STEPS[:1]},
+         "the steps before it are completed, and it is to become pending"),
+        ({"status": "waiting"}, {"steps": [(str(n), "queued") for n in range(12)]},
+         "the steps before it are not all completed: "
+         + ", ".join(f"{n} is queued" for n in range(10)) + " and 2 more"),
+        ({"status": "cancelled", "completed_at": LONG_AGO}, {"steps": STEPS},
+         "it was cancelled at 2024-05-01 12:00:00 UTC"),
+        ({"status": "cancelled", "completed_at": LONG_AGO, "cancelled_by": "settle"},
+         {"steps": STEPS}, "it was cancelled at 2024-05-01 12:00:00 UTC, since a step before it "
+                           "was not completed: check is failed"),
     ],
 )  # fmt: skip
 def test_where_one_is_that_was_claimed(

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from agent.duties.adopt import Adopt
+from agent.duties.settle import Settle
 from agent.errors import AgentError, BrokerUnavailable, StoreUnavailable
 from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
@@ -32,6 +33,7 @@ class House:
         self.seen = Look(pending=False, next_due=None)
         self.due: datetime | None = None
         self.more: list[float | None] = []
+        self.steps_begin = False
         self.error: Exception | None = None
         self.leading = True
         self.asked = 0
@@ -43,6 +45,7 @@ class House:
             cast(MongoContextRepository, self),
             cast(Admit, Doing(self, "admit")),
             cast(Adopt, Doing(self, "adopt")),
+            cast(Settle, Doing(self, "settle")),
             leads=self._leads,
             on_outage=self._note_outage,
         )
@@ -91,19 +94,22 @@ class Doing:
         self._house = house
         self._name = name
 
-    def run(self) -> float | None:
+    def run(self) -> float | bool | None:
         self._house.note(self._name)
+        if self._name == "settle":
+            return self._house.steps_begin
         return self._house.more.pop(0) if self._name == "admit" and self._house.more else None
 
 
-EVERYTHING = ["look", "promote", "adopt", "admit"]
+EVERYTHING = ["look", "promote", "settle", "adopt", "admit"]
 
 
 @pytest.mark.parametrize(
     ("rings", "seen", "done"),
     [
-        (Ring.TICK, Look(False, None), ["look"]),
-        (Ring.TICK, Look(False, NOW + SECOND), ["look"]),
+        (Ring.TICK, Look(False, None), ["look", "settle"]),
+        (Ring.TICK, Look(False, NOW + SECOND), ["look", "settle"]),
+        (Ring.SETTLE, Look(False, None), ["settle", "admit"]),
         (Ring.TICK, Look(False, NOW), EVERYTHING),
         (Ring.TICK, Look(True, None), EVERYTHING),
         (Ring.ROOM, Look(True, None), ["admit"]),
@@ -118,6 +124,32 @@ def test_a_round_does_what_rang_and_no_more(rings: Ring, seen: Look, done: list[
     house.seen = seen
     house.rounds.run(rings)
     assert house.done == done
+
+
+@pytest.mark.parametrize(
+    ("seen", "ticks", "settled"),
+    [(Look(False, None), 4, 1), (Look(True, None), 4, 2), (Look(False, None), 6, 2)],
+)
+def test_settling_needs_no_ring_and_is_rare_while_nothing_is_to_be_done(
+    seen: Look, ticks: int, settled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the look of every tick that is fewer than two questions a second."""
+    clock = [1000.0]
+    monkeypatch.setattr("bridge.rounds.time.monotonic", lambda: clock[0])
+    house = House()
+    house.seen = seen
+    for _ in range(ticks):
+        house.rounds.run(Ring.TICK)
+        clock[0] += 1.0
+    assert (house.done.count("look"), house.done.count("settle")) == (ticks, settled)
+
+
+def test_steps_that_begin_are_admitted_at_once() -> None:
+    """Though the look had found nothing."""
+    house = House()
+    house.steps_begin = True
+    house.rounds.run(Ring.TICK)
+    assert house.done == ["look", "settle", "admit"]
 
 
 def test_a_look_that_took_long_counts_as_an_outage() -> None:

@@ -71,7 +71,7 @@ class Leases:
         return True
 
     def rescue_fail(
-        self, document: Document, *, error: ErrorRecord, attempt: AttemptRecord
+        self, document: Document, *, error: ErrorRecord, attempt: AttemptRecord | None
     ) -> bool:
         self.failed.append(error)
         self.attempts.append(attempt)
@@ -109,12 +109,14 @@ def processing(**overrides: Any) -> Document:
 
 
 def test_a_document_that_nothing_more_fits_into_stops_no_other() -> None:
-    """It stays where it is, and a line of the log says so."""
+    """It fails, without a record of the attempt that was lost."""
     duty = Duty()
     full, other = processing(), processing()
     duty.leases.full = {full["_id"]}
-    assert duty.run_after(LEASE_SECONDS, full, other) == 1
+    assert duty.run_after(LEASE_SECONDS, full, other) == 2
     assert len(duty.leases.delays) == 1
+    [error] = duty.leases.failed
+    assert "no place" in error.message
 
 
 def test_a_process_that_starts_first_waits_one_lease() -> None:

@@ -165,10 +165,10 @@ def test_a_reason_tells_nothing_of_a_long_value() -> None:
     assert len(reason(a_document(service_type="x" * 10_000))) < 200
 
 
-def test_a_stored_template_with_steps_is_refused_for_now() -> None:
+def test_a_stored_template_with_steps_is_refused() -> None:
     """A campaign of steps is no single context."""
     stored = {"id": "welcome", "steps": []}
-    assert "steps are not built yet" in reason(
+    assert "lists steps, and a context has one service" in reason(
         a_document(template={"id": "welcome"}, service_type="ANALYSIS"), stored
     )
 

@@ -74,6 +74,14 @@ def test_a_request_becomes_a_pending_context() -> None:
         "purpose_id": None,
         "data": {"a": [1]},
         "metadata": {},
+        "selection": {
+            "purpose_id": None,
+            "template_id": "inline",
+            "version": "1.0",
+            "by": "template",
+            "score": None,
+            "runner_up": None,
+        },
     }
     assert document["template"] == {
         "id": "inline",
@@ -134,16 +142,19 @@ def test_every_problem_of_a_body_is_named() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"purpose_id": "p", "template": None}, ["purposes are not built yet"]),
-        ({"template": None}, ["no template: give a `template_id`, or a `template`"]),
+        ({"purpose_id": "p", "template": None}, ["no purpose 'p' is stored; there are none"]),
+        (
+            {"template": None},
+            ["no template: give a `template_id`, or a `template`; or a `purpose_id`"],
+        ),
         ({"template_id": "t"}, ["give one of them, not both"]),
         (
             {"purpose_id": "p", "template": {**INLINE, "service_type": "poetry"}},
-            ["purposes are not built yet", "'poetry'; known are GENERATIVE"],
+            ["`template` and `purpose_id`: give one of them", "'poetry'; known are GENERATIVE"],
         ),
         ({"available_at": LATER, "deadline_at": NOW}, ["`deadline_at` is not after"]),
         ({"deadline_at": NOW}, ["`deadline_at` is not after"]),
-        ({"template": {**INLINE, "steps": []}}, ["`template.steps`"]),
+        ({"template": {**INLINE, "steps": []}}, ["`steps` and has a `service_template`"]),
         ({"data": {"a": 2**70}}, ["cannot be stored", "8-byte ints"]),
         ({"data": {"a\0": 1}}, ["cannot be stored", "NULL byte"]),
         ({"data": {"a": "\ud800"}}, ["cannot be stored", "surrogates"]),

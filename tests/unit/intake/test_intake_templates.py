@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from agent.errors import ConfigurationError, RequestInvalid, TemplateNotFound
-from agent.intake.templates import TemplateSource, read_template, version_order
+from agent.intake.templates import TemplateSource, read_any, read_template
 from agent.services import ServiceRegistry
+from agent.versions import version_order, version_text
 
 REGISTRY = ServiceRegistry()
 
@@ -68,10 +69,59 @@ def test_every_problem_of_a_template_is_named() -> None:
     )
 
 
-def test_a_template_of_steps_is_refused_for_now() -> None:
+def test_a_template_of_steps_is_none_of_a_single_service() -> None:
     """Clearly, and not with a list of what a single one would need."""
-    with pytest.raises(RequestInvalid, match="steps are not built yet"):
+    with pytest.raises(RequestInvalid, match="lists steps, and a context has one service"):
         read_template({"id": "t", "steps": []}, REGISTRY)
+
+
+def test_steps_and_a_body_contradict_each_other() -> None:
+    """Nobody can tell which of them was meant."""
+    with pytest.raises(RequestInvalid, match="lists `steps` and has a `analysis_template`"):
+        read_any({"id": "t", "steps": [], "analysis_template": {}}, REGISTRY)
+
+
+def test_a_template_of_steps_is_stored_as_it_came() -> None:
+    """With fields that we do not know, and an id and version as texts."""
+    step = {"key": "a", "service_type": "analysis", "service_template": {"x": "{{mine}}"}}
+    template = read_any({"_id": 4, "id": 7, "steps": [step], "owner": "Ann"}, REGISTRY)
+    assert template.document == {"id": "7", "version": "1.0", "steps": [step], "owner": "Ann"}
+    assert template.summary == "1 step: a"
+    assert read_any(template.document, REGISTRY) == template
+
+
+def test_a_null_for_steps_is_no_list_of_steps() -> None:
+    """So a template of one service may carry one."""
+    assert read_any(a_template(steps=None), REGISTRY).summary == "ANALYSIS"
+
+
+def test_an_input_of_no_step_is_refused() -> None:
+    """It could never be filled in; every other placeholder is left to whom it concerns."""
+    body = {"prompt": "{{ inputs.draft.text }} {{inputs}} {{name}} {{ request.data.name }}"}
+    with pytest.raises(RequestInvalid, match=r"^\{\{ inputs\.draft\.text \}\} is of no step"):
+        read_any(a_template(service_template=body), REGISTRY)
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"name": {"type": "x"}}, [], ["name"], "a", 4])
+def test_parameters_in_another_shape_are_left_alone(parameters: Any) -> None:
+    """The system before had its own."""
+    template = read_any(a_template(parameters=parameters), REGISTRY)
+    assert template.parameters == ()
+    assert template.document["parameters"] == parameters
+
+
+def test_wrong_parameters_are_named_with_what_else_is_wrong() -> None:
+    """One look tells all that is to be mended."""
+    with pytest.raises(RequestInvalid, match=r"`id` is missing.*'size': `type` is 'huge'"):
+        read_any(a_template(id=None, parameters=[{"name": "size", "type": "huge"}]), REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "1.0"), ("", "1.0"), (2, "2"), (1.0, "1.0"), (True, "1.0")]
+)
+def test_a_version_that_is_no_text_is_read_as_one(value: object, text: str) -> None:
+    """Other programs store numbers, or nothing."""
+    assert text == version_text(value)
 
 
 def test_versions_are_ordered_as_people_count() -> None:
@@ -109,11 +159,13 @@ def test_a_wrong_file_costs_only_itself(tmp_path: Path) -> None:
         "b.json": b"{",
         "c.json": b'{"id": "\xff"}',
         "d.json": [a_template()],
-        "e.json": a_template(id="e", steps=[]),
+        "e.json": {"id": "e", "steps": []},
         "f.json": a_template(id="a"),
         "g.json": b"[" * 100_000,
         "h.json": a_template(id="h", service_type="poetry"),
         "i.json": a_template(id="i"),
+        "j.json": b'{"id": "j", "x": ' + b"[" * 200 + b"]" * 200 + b"}",
+        "k.json": b'{"id": "k", "x": NaN}',
         "notes.txt": b"no template",
     }
     source = a_source(tmp_path, files)
@@ -122,10 +174,12 @@ def test_a_wrong_file_costs_only_itself(tmp_path: Path) -> None:
         "b": "is not JSON",
         "c": "is not UTF-8",
         "d": "holds a list, not an object",
-        "e": "steps are not built yet",
+        "e": "`steps` is an empty list",
         "f": "was loaded before",
         "g": "is not JSON",
         "h": "known are GENERATIVE",
+        "j": "more than 90 objects or lists",
+        "k": "NaN is no JSON",
     }
     assert len(expected) == len(source.problems)
     for (name, words), problem in zip(expected.items(), source.problems, strict=True):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent import outcomes
+from agent.fingerprint import fingerprint_of
 from agent.models import AttemptRecord, Document, ErrorRecord
 from agent.outcomes import Kind, Outcome
 from agent.store.changes import Hold, Write
@@ -104,7 +105,11 @@ def test_a_success_keeps_the_reply_as_it_came() -> None:
 def test_a_failure_says_why_and_counts_nothing() -> None:
     """What cannot succeed has no use for its attempts."""
     write = settled(outcomes.failed(ERROR))
-    assert changed(write)["error"] == {**ERROR.model_dump(exclude_none=True), "retryable": False}
+    assert changed(write)["error"] == {
+        **ERROR.model_dump(exclude_none=True),
+        "retryable": False,
+        "fingerprint": fingerprint_of(ERROR.type, ERROR.message),
+    }
     assert "$inc" not in write.update
 
 

@@ -281,6 +281,32 @@ def test_a_fault_before_the_call_is_definite() -> None:
     assert (outcome.kind, outcome.definite) == ("retry", True)
 
 
+def test_a_request_that_is_none_is_a_fault_before_the_call() -> None:
+    """Nothing was sent, so that nothing has to be looked at."""
+
+    class Forgetful(Mailing):
+        def build_request(self, context: Any) -> ServiceRequest:
+            return None  # type: ignore[return-value]
+
+    outcome = carry_out(Forgetful, {})
+
+    assert outcome.error is not None
+    assert (outcome.kind, outcome.error.type, outcome.definite) == ("retry", "TypeError", True)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(Translation, "retry"), (Mailing, "failed")])
+def test_an_outcome_that_is_none_is_ambiguous(kind: type[ClientWorker], expected: str) -> None:
+    """The service has replied, and nobody knows what."""
+
+    class Forgetful(kind):  # type: ignore[misc, valid-type]
+        def read_reply(self, context: Any, reply: Any, *, attempt: Attempt) -> Outcome:
+            return "fine"  # type: ignore[return-value]
+
+    outcome = carry_out(Forgetful, a_reply(200))
+
+    assert (outcome.kind, outcome.definite) == (expected, False)
+
+
 def test_a_call_of_ones_own_begins_with_before_send() -> None:
     """Its effect may come at once, so a shutdown can take it back only before it begins."""
 

@@ -1,0 +1,276 @@
+"""Many contexts in one go, as an operator selects them: counted, begun anew, cancelled.
+
+Each single change is the guarded write of `retry` and `cancel`, in batches that share a round trip.
+What matches is read once, through a cursor, so a million need no more memory than a batch. A run
+that ends midway is simply begun again: what was changed does not match any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+
+from pymongo import UpdateOne
+
+from agent.errors import NotStorable, RequestInvalid, StoreUnavailable
+from agent.models import FINAL, TRANSITIONS, Change, Document, Status
+from agent.store import changes
+from agent.store.base import Store
+from agent.store.changes import Write
+from agent.store.connection import is_refused, matched_beside, translated, write_errors
+from agent.store.marks import left_by
+from agent.store.operations import was_definite
+from agent.store.pace import Pace
+from agent.store.raw import legible
+from agent.store.selection import Selection
+
+MOST_ROUNDS = 5
+"""Of a cancellation, which meets contexts on their way from one status to the next."""
+COUNTED = 100_000
+
+DECISIVE = {
+    "fence": 1, "generation": 1, "updated_at": 1, "deadline_at": 1,
+    "attempt": 1, "failures": 1, "snoozes": 1, "crashes": 1,
+    "attempts.number": 1, "attempts.outcome": 1, "attempts.definite": 1,
+    "attempts.error.status_code": 1, "parent_id": 1, "after": 1,
+}  # fmt: skip
+"""What a retry is decided by; none of what a context carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is.
+
+    Args:
+        matched: looked at so far.
+        changed: begun anew, or cancelled.
+        moved_on: somebody else had changed them in the meantime: left as they are.
+        refused: MongoDB does not take the change (a document that is full).
+        until: what came after that is not touched, so that a run comes to its end.
+    """
+
+    until: datetime
+    matched: int = 0
+    changed: int = 0
+    moved_on: int = 0
+    refused: int = 0
+
+    def and_then(self, *, matched: int, changed: int, refused: int) -> Progress:
+        """The same after another batch."""
+        return replace(
+            self,
+            matched=self.matched + matched,
+            changed=self.changed + changed,
+            refused=self.refused + refused,
+            moved_on=self.moved_on + matched - changed - refused,
+        )
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """How each batch is changed."""
+
+    write_of: Callable[[Document], Write]
+    limit: int | None
+    pace: Pace
+    on_progress: OnProgress
+
+
+class Bulk(Store):
+    """What an operator does to all that match."""
+
+    def count_retriable(self, selection: Selection, *, up_to: int = COUNTED) -> int:
+        """How many `retry_matching` would find now; no more than `up_to` are counted.
+
+        Raises:
+            RequestInvalid: the status is no final one that a retry begins with.
+            StoreUnavailable: MongoDB did not answer, or not in time.
+        """
+        return self._count(_to_retry(selection), up_to)
+
+    def count_cancellable(self, selection: Selection, *, up_to: int = COUNTED) -> int:
+        """How many `cancel_matching` would find now; no more than `up_to` are counted.
+
+        Raises:
+            RequestInvalid: the status is a final one.
+            StoreUnavailable: MongoDB did not answer, or not in time.
+        """
+        count = 0
+        for part in _to_cancel(selection):
+            count += self._count(part, up_to - count) if count < up_to else 0
+        return count
+
+    def _count(self, selection: Selection, up_to: int) -> int:
+        asked = _filter(selection)
+        counted = self._aggregate(
+            [{"$match": asked}, {"$limit": up_to}, {"$count": "n"}], hint=_hint(asked)
+        )
+        return int(counted[0]["n"]) if counted else 0
+
+    def retry_matching(
+        self,
+        selection: Selection,
+        *,
+        limit: int | None = None,
+        fresh_key: bool | None = None,
+        pace: Pace | None = None,
+        on_progress: OnProgress = lambda _progress: None,
+    ) -> Progress:
+        """Begin all anew that failed (or were cancelled) and match, each as `retry` does.
+
+        Args:
+            selection: its status is `failed` unless it names `cancelled`; its times are those of
+                `completed_at`.
+            limit: so many at most.
+            fresh_key: as for `retry`.
+            on_progress: told after each batch. What it raises ends the run.
+
+        Raises:
+            RequestInvalid: the status is no final one that a retry begins with.
+            StoreUnavailable: MongoDB did not answer. Begin it again: it goes on with what is left.
+        """
+        progress = Progress(self._end(selection))
+        selection = replace(_to_retry(selection), until=progress.until)
+
+        def write_of(document: Document) -> Write:
+            fresh = was_definite(document) if fresh_key is None else fresh_key
+            return changes.retry(self.now(), document, fresh_key=fresh)
+
+        steps = _Steps(write_of, limit, pace or Pace(None), on_progress)
+        return self._change_all(selection, steps, progress)
+
+    def cancel_matching(
+        self,
+        selection: Selection,
+        *,
+        limit: int | None = None,
+        pace: Pace | None = None,
+        on_progress: OnProgress = lambda _progress: None,
+    ) -> Progress:
+        """Cancel all that match and are not final, each as `cancel` does.
+
+        Args:
+            selection: without a status all that are not final; its times are those of
+                `created_at`.
+            limit: so many at most.
+            on_progress: told after each batch. What it raises ends the run.
+
+        Raises:
+            RequestInvalid: the status is a final one.
+            StoreUnavailable: MongoDB did not answer. Begin it again: it goes on with what is left.
+        """
+        progress = Progress(self._end(selection))
+        parts = _to_cancel(replace(selection, until=progress.until))
+
+        def write_of(document: Document) -> Write:
+            now = self.now()
+            return left_by(
+                document, changes.cancel(now, document["_id"], only=selection.status), now
+            )
+
+        steps = _Steps(write_of, limit, pace or Pace(None), on_progress)
+        for _ in range(MOST_ROUNDS):
+            before = progress.changed
+            for part in parts:
+                progress = self._change_all(part, steps, progress)
+            if progress.changed == before:
+                break
+        return progress
+
+    def _end(self, selection: Selection) -> datetime:
+        """Up to when: what fails again, or is made, after the beginning is not for this run."""
+        now = self.now()
+        return now if selection.until is None else min(now, selection.until)
+
+    def _change_all(self, selection: Selection, steps: _Steps, progress: Progress) -> Progress:
+        for found in self._batches(_filter(selection), steps.pace.batch):
+            left = len(found) if steps.limit is None else steps.limit - progress.changed
+            if left <= 0:
+                break
+            batch = found[:left]
+            steps.pace.keep(progress.changed)
+            changed, refused = self._write_each([steps.write_of(document) for document in batch])
+            progress = progress.and_then(matched=len(batch), changed=changed, refused=refused)
+            steps.on_progress(progress)
+        return progress
+
+    def _batches(self, asked: Document, size: int) -> Iterator[list[Document]]:
+        """What matches, in the order of the index that finds it.
+
+        Begun again once where the server refuses: it misses the index, or has lost the cursor.
+        """
+        try:
+            yield from self._read(asked, size, _hint(asked))
+        except StoreUnavailable as exc:
+            if not is_refused(exc):
+                raise
+            yield from self._read(asked, size, None)
+
+    def _read(self, asked: Document, size: int, hint: str | None) -> Iterator[list[Document]]:
+        cursor = self._raw_contexts.find(asked, DECISIVE, batch_size=size)
+        cursor = cursor if hint is None else cursor.hint(hint)
+        with closing(cursor):
+            while True:
+                with translated():
+                    batch = [legible(raw) for raw in islice(cursor, size)]
+                if batch:
+                    yield batch
+                if len(batch) < size:
+                    return
+
+    def _write_each(self, writes: list[Write]) -> tuple[int, int]:
+        """Do guarded writes in one round trip: how many took place, and how many were refused."""
+        try:
+            with translated():
+                done = self.contexts.bulk_write(
+                    [UpdateOne(write.filter, write.update) for write in writes], ordered=False
+                )
+            return done.matched_count, 0
+        except NotStorable as exc:
+            refused = write_errors(exc.__cause__)
+            if refused:
+                return matched_beside(exc.__cause__), len(refused)
+            if len(writes) == 1:
+                return 0, 1
+        parts = [self._write_each([write]) for write in writes]  # the driver refuses one of them
+        return sum(part[0] for part in parts), sum(part[1] for part in parts)
+
+
+def _to_retry(selection: Selection) -> Selection:
+    """What failed, unless what was cancelled is asked for."""
+    status = selection.status or Status.FAILED
+    if status not in TRANSITIONS[Change.RETRY].sources:
+        raise RequestInvalid(f"status: what is {status} is not tried again")
+    return replace(selection, status=status)
+
+
+def _to_cancel(selection: Selection) -> list[Selection]:
+    """A part for each status that is not final, in the order that contexts go through them."""
+    sources = TRANSITIONS[Change.CANCEL].sources
+    if selection.status is not None and selection.status not in sources:
+        raise RequestInvalid(f"status: what is {selection.status} is not cancelled")
+    statuses = [each for each in Status if each in sources]
+    return [
+        replace(selection, status=each) for each in statuses if selection.status in (None, each)
+    ]
+
+
+def _filter(selection: Selection) -> Document:
+    """What is final is meant by the time of its end, all else by that of its creation. Parents
+    follow their children."""
+    final = selection.status in FINAL
+    filter = selection.filter(since_field="completed_at" if final else "created_at")
+    return {**filter, **changes.NO_PARENT}
+
+
+def _hint(asked: Document) -> str:
+    """The index that has least to read."""
+    if "error.fingerprint" in asked and asked["status"] == Status.FAILED:
+        return "dead"
+    return "by_service" if "service_type" in asked else "due"

@@ -1,0 +1,179 @@
+"""Every guarded write of parents, and of steps that wait for others: pure, from the tables.
+
+Each write of a parent asks for the fence that was read before its children were, and raises it
+(docs/spec/README.md, "The rule for settle").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from agent.fingerprint import fingerprint_of
+from agent.models import (
+    PARENT,
+    PARENT_TRANSITIONS,
+    TRANSITIONS,
+    Change,
+    Document,
+    ErrorRecord,
+    ParentChange,
+    Status,
+)
+from agent.store.changes import Write, guard
+from agent.store.marks import marked
+
+BY_SETTLE = "settle"
+"""In `cancelled_by` of a step that was cancelled because one before it failed."""
+
+_VERDICTS: Mapping[Status, ParentChange] = {
+    Status.COMPLETED: ParentChange.COMPLETE,
+    Status.FAILED: ParentChange.FAIL,
+    Status.CANCELLED: ParentChange.CANCEL,
+}
+
+
+# Steps
+
+
+def unblock(now: datetime, step_id: Any) -> Write:
+    """All that it waited for is there."""
+    return _moved(Change.UNBLOCK, now, step_id, available_at=now)
+
+
+def cancel_step(now: datetime, step_id: Any) -> Write:
+    """A step before it failed or was cancelled."""
+    write = _moved(Change.CANCEL, now, step_id, completed_at=now, cancelled_by=BY_SETTLE)
+    return marked(write._replace(filter={"_id": step_id, "status": str(Status.WAITING)}), now)
+
+
+def block_again(now: datetime, step_id: Any) -> Write:
+    """No step before it is failed or cancelled any more."""
+    write = _moved(Change.BLOCK_AGAIN, now, step_id, completed_at=None)
+    filter = {**write.filter, "cancelled_by": BY_SETTLE}
+    update = {**write.update, "$unset": {"cancelled_by": "", "expire_at": ""}}
+    return marked(Write(filter, update), now, reopens=True)
+
+
+def cancel_children(now: datetime, status: Status, ids: list[Any]) -> Write:
+    """With the whole: those of these that still have that status. Its parent is looked at anyway,
+    so they need no marks."""
+    return Write(
+        {"_id": {"$in": ids}, "status": str(status)},
+        {"$set": {"status": str(TRANSITIONS[Change.CANCEL].target), "updated_at": now,
+                  "completed_at": now, "wait_reason": None},
+         "$unset": {"lease": "", "remote": ""}},
+    )  # fmt: skip
+
+
+def _moved(change: Change, now: datetime, step_id: Any, **fields: Any) -> Write:
+    target = str(TRANSITIONS[change].target)
+    return Write(
+        {"_id": step_id, **guard(change)}, {"$set": {"status": target, "updated_at": now, **fields}}
+    )
+
+
+def unmark(step_id: Any, token: Any) -> Write:
+    """Take away the mark that was seen, and no later one."""
+    return Write({"_id": step_id, "unsettled.token": {"$eq": token}}, {"$unset": {"unsettled": ""}})
+
+
+def unmark_reopening(step_id: Any, token: Any) -> Write:
+    """Its parent is open again; what else its mark says is still to be done."""
+    return Write(
+        {"_id": step_id, "unsettled.token": {"$eq": token}}, {"$unset": {"unsettled.reopens": ""}}
+    )
+
+
+# Parents
+
+
+def note(now: datetime, parent: Document, *, look_at: datetime, **fields: Any) -> Write:
+    """Something has been counted, or is to be at that time."""
+    open_ = guard_parent(parent, Status.PROCESSING)
+    return _written(open_, now, {"unsettled": {"at": look_at}, **fields}, {})
+
+
+def leave(now: datetime, parent: Document) -> Write:
+    """A final parent that nothing is to be done about."""
+    return _written({"_id": parent["_id"], "fence": parent["fence"]}, now, {}, {"unsettled": ""})
+
+
+def verdict(
+    now: datetime,
+    parent: Document,
+    status: Status,
+    *,
+    progress: Document,
+    error: ErrorRecord | None = None,
+    keep: timedelta | None = None,
+) -> Write:
+    """All its children are there and final."""
+    change = _VERDICTS[status]
+    source = next(iter(PARENT_TRANSITIONS[change].sources))
+    fields: Document = {
+        "status": str(PARENT_TRANSITIONS[change].target),
+        "completed_at": now,
+        "results.progress": progress,
+    }
+    unset = {"unsettled": "", "retrying": ""}
+    if error is not None:
+        kind = fingerprint_of(error.type, error.message)
+        fields["error"] = {**error.model_dump(exclude_none=True), "fingerprint": kind}
+    else:
+        unset["error"] = ""
+    if keep is not None:
+        fields["expire_at"] = now + keep
+    return _written(guard_parent(parent, source), now, fields, unset)
+
+
+def reopen(now: datetime, parent: Document, **fields: Any) -> Write:
+    """A child was begun anew. One that is open stays as it is, but for its fence."""
+    write = _written(
+        {"_id": parent["_id"], "fence": parent["fence"]},
+        now,
+        {"status": str(PARENT_TRANSITIONS[ParentChange.REOPEN].target),
+         "unsettled": {"at": now}, **fields},
+        {},
+    )  # fmt: skip
+    if parent.get("status") == Status.PROCESSING:
+        return write
+    unset = dict.fromkeys(("error", "expire_at", "cancelling"), "")
+    update = {**write.update, "$unset": unset}
+    update["$set"] = {**update["$set"], "completed_at": None}
+    return write._replace(update=update)
+
+
+def ask_to_cancel(now: datetime, parent: Document) -> Write:
+    """From now on nothing of it begins; settle cancels what is left."""
+    return _written(
+        guard_parent(parent, Status.PROCESSING),
+        now,
+        {"cancelling": True, "unsettled": {"at": now}},
+        {"retrying": ""},
+    )
+
+
+def ask_to_retry(now: datetime, parent: Document, *, fresh_key: bool | None) -> Write:
+    """Open again; settle begins anew what is failed or cancelled now, and nothing that fails
+    later."""
+    return reopen(now, parent, retrying={"before": now, "fresh_key": fresh_key})
+
+
+def retried(now: datetime, parent: Document) -> Write:
+    """All has been begun anew that was to be."""
+    open_ = guard_parent(parent, Status.PROCESSING)
+    return _written(open_, now, {"unsettled": {"at": now}}, {"retrying": ""})
+
+
+def guard_parent(parent: Document, status: Status) -> Document:
+    """The filter of a write that follows from what was read of a parent."""
+    return {"_id": parent["_id"], "kind": PARENT, "fence": parent["fence"], "status": str(status)}
+
+
+def _written(filter: Document, now: datetime, fields: Document, unset: Document) -> Write:
+    update: Document = {"$set": {"updated_at": now, **fields}, "$inc": {"fence": 1}}
+    if unset:
+        update["$unset"] = unset
+    return Write(filter, update)

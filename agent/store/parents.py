@@ -1,0 +1,301 @@
+"""Parents and their children: requests of several steps, and batches.
+
+What a person asks of a parent is written on the parent itself, carried out here for as many
+children as one may wait for, and finished by settle, whoever died meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import UpdateOne
+
+from agent.errors import AlreadyStored, ContextNotFound, IllegalTransition, NotStorable
+from agent.models import FINAL, PARENT, TRANSITIONS, Change, Document, Status, context_key
+from agent.store import changes, parent_changes
+from agent.store.base import ids_of
+from agent.store.changes import Write
+from agent.store.connection import matched_beside, translated, write_errors
+from agent.store.operations import Operations, was_definite
+
+PAGE = 500
+"""Children that one write changes, or one question brings."""
+PAGES_AT_ONCE = 20
+"""Of them for one call; what is left is for the next."""
+TRIES = 20
+"""For a parent that settle writes just then."""
+LOOK_AHEAD = timedelta(seconds=1)
+"""A mark by a clock that is ahead is seen all the same."""
+
+INCOMPLETE = "IncompleteRequest"
+"""The error of a parent whose children were not all stored."""
+
+STEP = {
+    "_id": 1, "parent_id": 1, "status": 1, "step": 1, "after": 1, "on_failure": 1,
+    "cancelled_by": 1, "unsettled": 1, "error.type": 1,
+}  # fmt: skip
+"""What settle decides by; none of what a step carries."""
+WITHOUT_PAYLOAD = {"template.service_template": 0, "request": 0, "results": 0}
+RETRIED = {
+    "fence": 1, "generation": 1, "updated_at": 1, "deadline_at": 1, "attempt": 1, "failures": 1,
+    "snoozes": 1, "crashes": 1, "attempts.number": 1, "attempts.outcome": 1,
+    "attempts.definite": 1, "attempts.error.status_code": 1, "parent_id": 1, "after": 1,
+    "completed_at": 1,
+}  # fmt: skip
+
+
+class Parents(Operations):
+    """What the intake, settle, workers and people ask of parents and children."""
+
+    # The intake
+
+    def insert_family(self, parent: Document, children: Sequence[Document]) -> None:
+        """Insert a parent and then its children, in order. What is there already stays, so that an
+        interrupted creation is finished by doing it again.
+
+        Raises:
+            NotStorable: MongoDB refuses one of them.
+            StoreUnavailable: MongoDB did not answer. Which were stored is open.
+        """
+        try:
+            self.insert_contexts([parent])
+        except AlreadyStored:
+            self._insert_missing(children)
+            return
+        try:
+            self.insert_contexts(list(children))
+        except AlreadyStored:
+            self._insert_missing(children)
+
+    def _insert_missing(self, children: Sequence[Document]) -> None:
+        for start in range(0, len(children), PAGE):
+            page = children[start : start + PAGE]
+            there = set(ids_of(self._find({"_id": {"$in": ids_of(page)}}, {"_id": 1})))
+            for child in page:
+                if child["_id"] not in there:
+                    with suppress(AlreadyStored):  # by another one, just now
+                        self.insert_contexts([child])
+
+    # Settle
+
+    def unsettled(self, limit: int = PAGE) -> list[Document]:
+        """Children that were changed, and parents whose time has come; the oldest first."""
+        return self._find(
+            {"unsettled.at": {"$lte": self.now() + LOOK_AHEAD}},
+            {"kind": 1, "parent_id": 1, "unsettled": 1},
+            sort=[("unsettled.at", 1)],
+            limit=limit,
+            hint="unsettled",
+        )
+
+    def parents(self, ids: Sequence[Any]) -> dict[Any, Document]:
+        """Those of these ids that are parents."""
+        filter = {"_id": {"$in": list(ids)}, "kind": PARENT, "fence": {"$type": "number"}}
+        found = self._find(filter, {"template": 0, "request": 0})
+        return {document["_id"]: document for document in found}
+
+    def steps_of(self, parent_ids: Sequence[str]) -> list[Document]:
+        """All children of these, as settle sees them."""
+        return self._find({"parent_id": {"$in": list(parent_ids)}}, STEP, hint="children")
+
+    def marks_of(self, ids: Sequence[Any]) -> list[Document]:
+        """These children, as settle sees them."""
+        return self._find({"_id": {"$in": list(ids)}}, STEP)
+
+    def count_children(self, parent_id: str) -> Counter[str]:
+        """How many children a parent has in each status, from the index alone."""
+        rows = self._aggregate(
+            [
+                {"$match": {"parent_id": parent_id}},
+                {"$group": {"_id": "$status", "count": {"$sum": 1}}},
+            ],
+            hint="children",
+        )
+        return Counter({str(row["_id"]): row["count"] for row in rows})
+
+    def write_each(self, writes: Sequence[Write]) -> int:
+        """Do guarded writes in one round trip; how many took place. One that MongoDB refuses costs
+        only itself."""
+        if not writes:
+            return 0
+        try:
+            with translated():
+                done = self.contexts.bulk_write(
+                    [UpdateOne(write.filter, write.update) for write in writes], ordered=False
+                )
+            return int(done.matched_count)
+        except NotStorable as exc:
+            if not write_errors(exc.__cause__):
+                raise
+            return matched_beside(exc.__cause__)
+
+    def cancel_children(self, parent_id: str) -> bool:
+        """Cancel what is not final of a parent; whether that is all."""
+        pages = 0
+        while pages < PAGES_AT_ONCE:
+            found = False
+            for status in sorted(TRANSITIONS[Change.CANCEL].sources):
+                ids = ids_of(self._page(parent_id, status, {"_id": 1}))
+                if ids:
+                    found = True
+                    pages += 1
+                    self._write_many(parent_changes.cancel_children(self.now(), status, ids))
+            if not found:
+                return True
+        return False
+
+    def retry_children(
+        self, parent_id: str, before: datetime, *, fresh_key: bool | None = None
+    ) -> bool:
+        """Begin anew what failed or was cancelled before that time; whether that is all."""
+        pages = 0
+        for status in sorted(TRANSITIONS[Change.RETRY].sources):
+            for page in self._pages(parent_id, status, RETRIED):
+                due = [each for each in page if _ended_before(each, before)]
+                now = self.now()
+                writes = [
+                    changes.retry(
+                        now,
+                        each,
+                        fresh_key=was_definite(each) if fresh_key is None else fresh_key,
+                        opens_parent=False,
+                    )
+                    for each in due
+                ]
+                self.write_each(writes)
+                pages += bool(due)
+                if pages >= PAGES_AT_ONCE:
+                    return False
+        return True
+
+    def keep_children(self, parent_id: str, until: datetime | None) -> None:
+        """Have children go with their parent, or stay with it."""
+        update = {"$unset": {"expire_at": ""}} if until is None else {"$set": {"expire_at": until}}
+        for status in sorted(Status if until is None else FINAL):
+            for page in self._pages(parent_id, status, {"_id": 1}):
+                self._write_many(Write({"_id": {"$in": ids_of(page)}}, update))
+
+    def _pages(self, parent_id: str, status: Status, fields: Document) -> Iterator[list[Document]]:
+        """Each child that has that status, once."""
+        after = ""
+        while page := self._page(parent_id, status, fields, after):
+            yield page
+            if len(page) < PAGE:
+                return
+            after = page[-1]["_id"]
+
+    def _page(
+        self, parent_id: str, status: Status, fields: Document, after: str = ""
+    ) -> list[Document]:
+        filter = {"parent_id": parent_id, "status": str(status), "_id": {"$gt": after}}
+        return self._find(filter, fields, sort=[("_id", 1)], limit=PAGE, hint="children")
+
+    # Workers
+
+    def results_of(self, ids: Sequence[Any]) -> dict[str, Any]:
+        """What those of these steps brought that are completed, by their keys."""
+        found = self._find({"_id": {"$in": list(ids)}})
+        return {
+            document["step"]: document.get("results")
+            for document in found
+            if document.get("status") == Status.COMPLETED and isinstance(document.get("step"), str)
+        }
+
+    # People
+
+    def children_of(self, parent_id: Any, *, limit: int = PAGE) -> list[Document]:
+        """Children of a parent without their payload, so many at most, in the order of their
+        statuses."""
+        return self._find({"parent_id": parent_id}, WITHOUT_PAYLOAD, limit=limit, hint="children")
+
+    def statuses_before(self, document: Document) -> list[tuple[str, str]]:
+        """The steps that a step comes after: their keys and their statuses."""
+        listed = document.get("after")
+        after = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+        if not after:
+            return []
+        found = {each["_id"]: each for each in self.marks_of(after)}
+        return [
+            (str(found.get(each, {}).get("step") or each), str(found.get(each, {}).get("status")))
+            for each in after
+        ]
+
+    def cancel(self, context_id: Any) -> Document:
+        """Cancel a context, or a request or batch as a whole, that is not final.
+
+        Of a whole a few thousand children are cancelled at once, the rest by settle.
+
+        Raises:
+            ContextNotFound: there is none.
+            IllegalTransition: it is final.
+        """
+        if not self._is_parent(context_id):
+            return super().cancel(context_id)
+        for _ in range(TRIES):
+            parent = self._parent(context_id)
+            if parent.get("status") in FINAL:
+                raise IllegalTransition(
+                    f"{context_id!r} is {parent['status']}: only what is not final is cancelled"
+                )
+            if parent.get("cancelling") or self._write(
+                parent_changes.ask_to_cancel(self.now(), parent)
+            ):
+                self.cancel_children(context_id)
+                return self.find_context(context_id)
+        raise IllegalTransition(f"{context_id!r} changes all the time; try again")
+
+    def retry(self, context_id: Any, *, fresh_key: bool | None = None) -> Document:
+        """Begin a context anew, or all that failed or was cancelled of a request or batch.
+
+        Of a whole a few thousand children are begun at once, the rest by settle.
+
+        Raises:
+            ContextNotFound: there is none.
+            IllegalTransition: it is neither failed nor cancelled, and nothing of it is.
+        """
+        if not self._is_parent(context_id):
+            return super().retry(context_id, fresh_key=fresh_key)
+        for _ in range(TRIES):
+            parent = self._parent(context_id)
+            _check_retriable(context_id, parent)
+            write = parent_changes.ask_to_retry(self.now(), parent, fresh_key=fresh_key)
+            if self._write(write):
+                before = write.update["$set"]["retrying"]["before"]
+                self.retry_children(context_id, before, fresh_key=fresh_key)
+                return self.find_context(context_id)
+        raise IllegalTransition(f"{context_id!r} changes all the time; try again")
+
+    def _is_parent(self, context_id: Any) -> bool:
+        found = self._find_one({"_id": context_id}, {"kind": 1}, in_part=True)
+        return found is not None and found.get("kind") == PARENT
+
+    def _parent(self, context_id: Any) -> Document:
+        found = self.parents([context_id])
+        if not found:
+            raise ContextNotFound(f"no context {context_id!r}")
+        return next(iter(found.values()))
+
+
+def _check_retriable(context_id: Any, parent: Document) -> None:
+    error = parent.get("error")
+    if isinstance(error, dict) and error.get("type") == INCOMPLETE:
+        raise IllegalTransition(
+            f"{context_id!r} was never stored as a whole, so it cannot be tried again; ask anew"
+        )
+    if parent.get("status") == Status.COMPLETED:
+        raise IllegalTransition(
+            f"{context_id!r} is completed: only what failed or was cancelled is tried again"
+        )
+    if parent.get("cancelling") and parent.get("status") not in FINAL:
+        raise IllegalTransition(
+            f"{context_key(context_id)!r} is being cancelled; try again in a moment"
+        )
+
+
+def _ended_before(child: Document, moment: datetime) -> bool:
+    ended = child.get("completed_at")
+    return not isinstance(ended, datetime) or ended <= moment

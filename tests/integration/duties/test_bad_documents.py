@@ -1,0 +1,166 @@
+"""Documents that hold anything at all, on real servers: each ends, with a reason where it fails,
+and none of them holds up the bridge or its neighbours."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from bson.datetime_ms import DatetimeMS
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from agent.admission.why import why
+from agent.cli import listing, show
+from agent.cli.opened import Opened
+from agent.cli.output import say_json
+from agent.models import FINAL, IN_FLIGHT, Document
+from agent.settings import Settings
+from agent.workers import carrier
+from tests.factories import a_template
+from tests.integration.duties.documents import CLAIMED, FOREIGN
+from tests.integration.duties.installation import Installation
+from tests.moved_clock import MovedClock, connect_by
+from tests.raw_bson import OBJECT, Element, Fields, element, fields_of, raw_document
+from tests.strategies import tried
+
+MOST_NIGHTS = 10
+
+
+@pytest.fixture
+def installation(
+    bridge_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Installation]:
+    """Contexts of many crashes run in this process: what is bad here is the document."""
+    monkeypatch.setattr(carrier, "QUARANTINE_AFTER", 10**9)
+    clock = MovedClock()
+    with contextlib.closing(connect_by(clock, bridge_settings)) as repository:
+        repository.create_indexes()
+        repository.store_template(a_template())
+        with contextlib.closing(Installation(bridge_settings, repository, clock)) as found:
+            yield found
+
+
+# What has to hold
+
+
+def begin(installation: Installation, bad: list[Fields]) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Bad documents, stored among good neighbours; how these end, and how those are stored."""
+    installation.clear()
+    ends = installation.insert_neighbours()
+    named = {f"bad {number}": fields for number, fields in enumerate(bad)}
+    stored = [
+        name
+        for name, fields in named.items()
+        if installation.insert(raw_document([("_id", element(name)), *fields]))
+    ]
+    assume(stored)
+    raw = installation.raw()
+    return ends, {name: raw[name] for name in stored}
+
+
+def live(installation: Installation, ends: dict[str, str]) -> None:
+    """Days and nights, until all has ended that will."""
+    for _ in range(MOST_NIGHTS):
+        installation.round()
+        look_at_all(installation)
+        installation.night()
+        if not list(unfinished(installation)):
+            break
+    found = {each: installation.repository.find_context(each)["status"] for each in ends}
+    assert found == ends
+    assert list(unfinished(installation)) == []
+    assert installation.outages == 0
+
+
+def unfinished(installation: Installation) -> Iterator[Document]:
+    """What is neither final, with a reason if it failed, nor rightly waiting for its time."""
+    now = installation.repository.now()
+    for document in map(installation.repository.find_context, installation.raw()):
+        status, lease = document.get("status"), document.get("lease")
+        if status in FINAL:
+            error = document.get("error")
+            if status == "failed" and not (isinstance(error, dict) and error.get("message")):
+                yield document
+            continue
+        waits = document.get("available_at") if status not in IN_FLIGHT else None
+        leased = lease.get("expires_at") if isinstance(lease, dict) else None
+        known = document.get("service_type") in installation.repository.settings.registry
+        unheard_of = isinstance(document.get("service_type"), str) and not known
+        if not (lies_ahead(waits, now) or lies_ahead(leased, now) or unheard_of):
+            yield document
+
+
+def lies_ahead(value: Any, now: datetime) -> bool:
+    if isinstance(value, DatetimeMS):
+        return int(value) > now.timestamp() * 1000
+    return isinstance(value, datetime) and value > now
+
+
+def look_at_all(installation: Installation) -> None:
+    """Everything that people ask has an answer."""
+    repository = installation.repository
+    found = Opened(repository.settings, repository)
+    found._client = installation.stage.client  # the one that is there
+    documents = repository.list_contexts(limit=1000)
+    with contextlib.redirect_stdout(io.StringIO()):
+        listing._print(documents, repository.now())
+        say_json(documents)
+        for context_id in (each["_id"] for each in documents if each["_id"].startswith("bad")):
+            document = repository.find_context(context_id)
+            around = show.surroundings(found, document)
+            show._print(document, why(document, around), around.now)
+            say_json(document)
+    assert len(documents) == len(installation.raw())
+    repository.count_by_status()
+    repository.oldest_pending()
+
+
+def is_kept(name: str, value: Element, after: dict[str, Element]) -> bool:
+    """Whether a field stands where it stood, or under `adopted` if it had to give way."""
+    kept = after.get("adopted")
+    adopted = fields_of(kept.payload) if kept is not None and kept.kind == OBJECT else {}
+    if value in (after.get(name), adopted.get(name)):
+        return True
+    if name not in ("template", "request") or value.kind != OBJECT or name not in after:
+        return False
+    whole = fields_of(after[name].payload)
+    if name in adopted:
+        whole |= fields_of(adopted[name].payload)
+    return fields_of(value.payload).items() <= whole.items()
+
+
+# The tests
+
+
+@tried(40, thorough=2000)
+@given(st.lists(FOREIGN, min_size=1, max_size=3))
+def test_any_foreign_document_is_adopted_or_fails_with_a_reason(
+    installation: Installation, bad: list[Fields]
+) -> None:
+    """Its other fields stay as they were, byte for byte, and its neighbours do not notice."""
+    ends, before = begin(installation, [[("status", element("pending")), *each] for each in bad])
+    installation.adopt.run()
+    after = installation.raw()
+    for name, raw in before.items():
+        was, found = fields_of(raw), fields_of(after[name])
+        failed = found["status"] == element("failed")
+        assert failed or found["fence"] == element(0)
+        written = {"status", "error", "completed_at", "updated_at"} if failed else set()
+        lost = {each for each, value in was.items() if not is_kept(each, value, found)}
+        assert lost <= written
+    live(installation, ends)
+
+
+@tried(50, thorough=3000)
+@given(st.lists(CLAIMED, min_size=1, max_size=3))
+def test_whatever_stands_in_a_claimed_context_it_ends(
+    installation: Installation, bad: list[Fields]
+) -> None:
+    """No lease, fence, count or date of rubbish keeps it, or anything near it, for ever."""
+    ends, _ = begin(installation, bad)
+    live(installation, ends)
