@@ -63,8 +63,9 @@ format: $(READY) ## format the code, and mend what the linter can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-docs: $(READY) ## write docs/settings.md anew from the code
+docs: $(READY) ## write docs/settings.md and docs/problems.md anew from the code
 	$(BIN)/python -m scripts.settings_doc
+	$(BIN)/python -m scripts.problems_doc
 
 bench: $(READY) ## measure, beside what else there is
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

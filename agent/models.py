@@ -253,6 +253,11 @@ class AttemptRecord(Model):
     """Whether a whole reply told how it ended; if not, the service may have done the work."""
 
 
+ABSENT_UNTIL_SET = (
+    "lease", "remote", "expire_at", "results", "error", "unsettled", "parent_id"
+)  # fmt: skip
+
+
 class Context(Model):
     """One unit of work for one service type: the document of the collection `contexts`."""
 
@@ -300,9 +305,10 @@ class Context(Model):
     """What settle has to look at: of a child that it changed, of a parent when."""
 
     def to_document(self) -> Document:
-        """The document as inserted: no `lease`, `remote` or `expire_at` until there is one."""
+        """The document as inserted: no `lease`, `remote` or `expire_at` until there is one, and no
+        `parent_id` without a parent, so that the index of children has none of the others."""
         document = self.model_dump(by_alias=True)
-        for name in ("lease", "remote", "expire_at", "results", "error", "unsettled"):
+        for name in ABSENT_UNTIL_SET:
             if document[name] is None:
                 del document[name]
         document["status"] = str(self.status)

@@ -5,7 +5,9 @@ Twice is no harm: each start is fenced.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import timedelta
 
 import redis
@@ -13,7 +15,7 @@ import redis
 from agent.errors import AgentError
 from agent.logs import get_logger
 from agent.models import Claim
-from agent.projections.broker_view import take_back
+from agent.projections.broker_view import read_broker_ids, take_back
 from agent.projections.connection import translate_redis_errors
 from agent.projections.doorbell import wake
 from agent.projections.presence import LIVE, Presence
@@ -37,6 +39,8 @@ class Recovery:
         admit: Admit,
         settings: Settings,
         registry: ServiceRegistry,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
         self._client = client
@@ -46,6 +50,9 @@ class Recovery:
         self._presence = Presence(client, settings.namespace)
         self._epoch = f"{settings.namespace}:epoch"
         self._buried: set[str] = set()
+        self._monotonic = monotonic
+        self._strangers: dict[str, float] = {}
+        """Brokers that show no sign of life, and since when they are known."""
 
     def run(self) -> None:
         """One look: does Redis lack something, did a process die with messages in its hands?
@@ -100,11 +107,7 @@ class Recovery:
             self._client.set(self._epoch, "1")
 
     def _take_back_messages(self) -> None:
-        silent = {
-            view.broker_id
-            for view in self._presence.all()
-            if view.broker_id and view.beat_age_seconds > GIVEN_UP.total_seconds()
-        }
+        silent = self._silent_brokers()
         self._buried &= silent  # one that beats again and falls silent is looked at again
         dead = silent - self._buried
         if not dead:
@@ -112,6 +115,20 @@ class Recovery:
         queues = [service.queue for service in self._registry.values()]
         moved = take_back(self._client, self._settings.dramatiq_namespace, queues, dead)
         self._buried |= dead
+        if not moved:
+            return
         log.warning("broker.taken_back", messages=moved, processes=len(dead))
         for queue in queues:
             wake(self._client, self._settings.namespace, queue)
+
+    def _silent_brokers(self) -> set[str]:
+        """Those of processes that fell silent, or gave no sign of life at all: Redis lost it, and
+        they died before the next one."""
+        views = self._presence.all()
+        known = {view.broker_id for view in views if view.broker_id}
+        now, longest = self._monotonic(), GIVEN_UP.total_seconds()
+        strangers = read_broker_ids(self._client, self._settings.dramatiq_namespace) - known
+        self._strangers = {each: self._strangers.get(each, now) for each in strangers}
+        return {
+            view.broker_id for view in views if view.broker_id and view.beat_age_seconds > longest
+        } | {each for each, since in self._strangers.items() if now - since > longest}

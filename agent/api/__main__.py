@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from types import FrameType
 
 import uvicorn
 
 from agent.api.app import create_app
+from agent.api.hub import Hub
+from agent.api.keys import VARIABLE, check_doors, read_keys
 from agent.errors import ConfigurationError
 from agent.logs import configure_logging, get_logger
 from agent.projections.connection import connect_redis
@@ -37,22 +40,41 @@ def serve(settings: Settings) -> None:
     configure_logging(settings)
     repository = MongoContextRepository.connect(settings)
     client = connect_redis(settings, max_connections=MAX_CONNECTIONS, name="web")
+    keys = read_keys(settings)
+    check_doors(settings, keys)
     app = create_app(settings, repository=repository, client=client)
     host = "0.0.0.0" if settings.env == "production" else "127.0.0.1"  # noqa: S104 - platforms route to it
-    get_logger().info("web.starting", host=host, port=settings.port)
+    log = get_logger()
+    log.info("web.starting", host=host, port=settings.port)
+    if not keys:
+        log.warning("web.open", advice=f"{VARIABLE} is not set: this machine may do everything")
     signal.signal(signal.SIGTERM, _end_well)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
     try:
-        uvicorn.run(
-            app,
-            host=host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        Server(config, app.state.doors.hub).run()
     finally:
         client.close()
+
+
+class Server(uvicorn.Server):
+    """Sends those home who listen, as soon as it is to stop: they would hold it up to the end of
+    its grace."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._hub.close()
+        super().handle_exit(sig, frame)
 
 
 def _end_well(*_: object) -> None:

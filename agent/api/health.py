@@ -91,12 +91,13 @@ def _finding(check: Callable[[], None]) -> Finding:
 
 
 def health_router(health: Health) -> APIRouter:
-    """The two routes. Handlers are plain functions: they run in threads and may wait."""
+    """The two routes. `/readyz` may wait, so it runs in a thread; `/healthz` needs none, and so
+    answers when all of them wait for MongoDB."""
     router = APIRouter()
     findings = Cached(health.findings)
 
     @router.get("/healthz")
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
     @router.get("/readyz")

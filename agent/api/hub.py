@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -160,14 +161,12 @@ class Hub:
     async def _look(self) -> None:
         """Tell listeners the states of what has changed, and every so often of everything."""
         limiter = anyio.CapacityLimiter(1)  # never waits for a thread that a request has
+        looked_at = 0.0
         while True:
-            every = LOOK_SECONDS if self._thread is not None else POLL_SECONDS
-            try:
-                await asyncio.wait_for(self._wake.wait(), every if self._count else None)
-            except TimeoutError:
+            await self._wait(looked_at)
+            if time.monotonic() >= looked_at + self._every:
+                looked_at = time.monotonic()
                 self._note(self._listeners)
-            else:
-                await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             ids = self._take()
             if not ids:
@@ -180,6 +179,19 @@ class Hub:
             for state in found:
                 for listener in self._listeners.get(key_of(state["_id"]), ()):
                     listener.tell(state)
+
+    @property
+    def _every(self) -> float:
+        return LOOK_SECONDS if self._thread is not None else POLL_SECONDS
+
+    async def _wait(self, looked_at: float) -> None:
+        """Wait until something has changed, or it is time to look at everything."""
+        left = looked_at + self._every - time.monotonic() if self._count else None
+        try:
+            await asyncio.wait_for(self._wake.wait(), left)
+        except TimeoutError:
+            return
+        await asyncio.sleep(GATHER_SECONDS)
 
     def _note(self, keys: Iterable[str]) -> None:
         with self._lock:

@@ -13,13 +13,12 @@ PREFIX = "/problems/"
 HEAD = """\
 # Problems
 
-<!-- Made from agent/api/problem_kinds.py by `make docs`; `make check` fails when it is out of
-date. -->
+<!-- Made from agent/api/problem_kinds.py by `make docs`; a test fails when it is out of date. -->
 
-Every reply of the API that is no success is a problem of [RFC 9457]: `application/problem+json` with
-`type`, `title`, `status` and `detail`, and `errors` where single fields are wrong. `type` is one of
-those below, and is served as a page by `web` itself. Programs go by `type` and `status`; `detail` is
-for people, and its words may change.
+Every reply of the API that is no success is a problem of [RFC 9457]: `application/problem+json`
+with `type`, `title`, `status` and `detail`, and `errors` where single fields are wrong. `type` is
+one of those below, and is served as a page by `web` itself. Programs go by `type` and `status`;
+`detail` is for people, and its words may change.
 
 [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 """
@@ -90,13 +89,14 @@ TOO_LARGE = Kind(
 )  # fmt: skip
 INVALID = Kind(
     "invalid", 422, "The request cannot be understood",
-    "The body is no JSON, or a field is unknown, missing or of the wrong kind; `errors` names each.",
+    "The body is no JSON, or a field is unknown, missing or of the wrong kind; `errors` names "
+    "each.",
     "Mend the fields that are named.",
 )  # fmt: skip
 REFUSED = Kind(
     "refused", 422, "The request cannot be carried out",
-    "It can be read, but not become work: no such template, parameters that are missing, a deadline "
-    "before its start, a document that MongoDB cannot hold. `detail` names every problem.",
+    "It can be read, but not become work: no such template, parameters that are missing, a "
+    "deadline before its start, a document that MongoDB cannot hold. `detail` names every problem.",
     "Mend what is named.",
 )  # fmt: skip
 KEY_REUSED = Kind(

@@ -141,9 +141,8 @@ def _explained(of: Iterable[Kind]) -> Response:
         f"<p>{kind.what}</p><p><em>What to do:</em> {kind.remedy}</p>"
         for kind in of
     )
-    return HTMLResponse(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems</title>{parts}</html>'
-    )
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems</title>'
+    return HTMLResponse(f"{head}{parts}</html>")
 
 
 async def _raised(_request: Request, exc: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from fastapi import Response
@@ -16,21 +17,19 @@ JSON = "application/json"
 
 def rendered(value: Any) -> Any:
     """The value, of nothing but what JSON has."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str) and type(value).__module__ != "bson.code":
-        return str(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return value
     if isinstance(value, dict):
         return {str(name): rendered(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [rendered(each) for each in value]
     if isinstance(value, datetime):
         return iso(value)
-    return json.loads(to_json(value))
+    return value if _is_json(value) else json.loads(to_json(value))
+
+
+def _is_json(value: Any) -> bool:
+    if value is None or isinstance(value, bool | int | StrEnum):
+        return True
+    return type(value) is str or (isinstance(value, float) and math.isfinite(value))
 
 
 def iso(value: datetime) -> str:

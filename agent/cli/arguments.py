@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
-from uuid import UUID
 
 from agent.errors import RequestInvalid
 
@@ -22,7 +21,6 @@ ENDLESS = "inf"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _NUMBER = re.compile(r"\d+(\.\d+)?|inf")
-_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
 
 def fill_in_wait(arguments: Sequence[str]) -> list[str]:
@@ -35,44 +33,6 @@ def fill_in_wait(arguments: Sequence[str]) -> list[str]:
         if word == "--wait" and not _NUMBER.fullmatch(following):
             filled.append(ENDLESS)
     return filled
-
-
-def read_ids(word: str) -> list[Any]:
-    """What an id on the command line may stand for, the likeliest first.
-
-    A string; else extended JSON (`{"$oid": "…"}`, `17`); else the digits of an ObjectId or a UUID.
-
-    Raises:
-        RequestInvalid: it is extended JSON for what is no id.
-    """
-    read = [_read_extended(word), *_read_digits(word)]
-    return [word, *(value for value in read if value is not None)]
-
-
-def _read_extended(word: str) -> Any:
-    from agent.store.ejson import decode_id
-
-    try:
-        value = json.loads(word)
-        decoded = decode_id(value)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(decoded, list | re.Pattern) or type(decoded).__name__ == "Regex":
-        raise RequestInvalid(f"{word!r} is no id: MongoDB has none of that kind")
-    if isinstance(decoded, dict) and any(name.startswith("$") for name in decoded):
-        raise RequestInvalid(f"{word!r} is no id: an operator stands in it")
-    return None if isinstance(value, str) else decoded
-
-
-def _read_digits(word: str) -> list[Any]:
-    from agent.store.ejson import decode_id
-
-    if _OBJECT_ID.fullmatch(word):
-        return [decode_id({"$oid": word})]
-    try:
-        return [UUID(word)] if len(word) == 36 else []
-    except ValueError:
-        return []
 
 
 def read_object(option: str, word: str) -> dict[str, Any]:

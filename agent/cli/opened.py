@@ -61,7 +61,7 @@ class Opened:
             ContextNotFound: there is none.
             RequestInvalid: it cannot be an id.
         """
-        from agent.cli.arguments import read_ids
+        from agent.store.ids import read_ids
 
         for candidate in read_ids(word):
             try:

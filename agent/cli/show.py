@@ -72,7 +72,8 @@ def surroundings(
     repository = found.repository
     name = str(document.get("service_type"))
     registry = found.settings.registry
-    service = registry[name] if name in registry else None  # the exact name is claimed, no other
+    # under the exact name alone it is claimed
+    service = registry.find(name) if name in registry else None
     state = repository.service_states().get(name)
     return Surroundings(
         now=repository.now(),

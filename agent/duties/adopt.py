@@ -11,6 +11,7 @@ from agent.intake.templates import TemplateSource
 from agent.logs import get_logger
 from agent.models import Document, ErrorRecord, context_key
 from agent.services import ServiceRegistry, ServiceType
+from agent.store.connection import check_storable
 from agent.store.mongo_context_repository import MongoContextRepository
 
 log = get_logger()
@@ -86,6 +87,7 @@ class Adopt:
         except ContextUnreadable as exc:
             return self._refuse(document, str(exc))
         try:
+            check_storable(document)  # with room for a lease, attempts, an error
             adopted = self._repository.adopt(
                 document,
                 read=adoption.read,

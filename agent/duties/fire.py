@@ -11,7 +11,13 @@ import threading
 import time
 from datetime import datetime
 
-from agent.errors import AgentError, ContextUnreadable, RequestInvalid, StoreUnavailable
+from agent.errors import (
+    AgentError,
+    ContextUnreadable,
+    RequestInvalid,
+    StillInProgress,
+    StoreUnavailable,
+)
 from agent.intake.schedule import CatchUp, Decision, decide, rule_of
 from agent.intake.schedules import Schedules
 from agent.intake.values import as_date
@@ -91,6 +97,8 @@ class Fire:
                 fires = self._fire(read)
             except StoreUnavailable:
                 raise
+            except StillInProgress:  # who has its unique key will be known at the next run
+                break
             except (AgentError, TypeError, ValueError, KeyError) as exc:
                 log.error("schedule.unreadable", schedule=name, error=str(exc))
                 self._repository.give_up_schedule(read, f"paused, as it cannot be read: {exc}")
@@ -115,13 +123,17 @@ class Fire:
     def _store(self, read: Document, due: datetime, decision: Decision) -> bool:
         name = read["_id"]
         try:
-            context_id = self._schedules.fire(read, due)
+            submitted = self._schedules.fire(read, due)
         except (RequestInvalid, ContextUnreadable) as exc:
             log.error("schedule.failed", schedule=name, due_at=due, error=str(exc))
             self._repository.advance_schedule(
                 read, decision.next_at, error=f"nothing came of {due.isoformat()}: {exc}"[:1000]
             )
             return False
-        if self._repository.advance_schedule(read, decision.next_at, fired=context_id):
-            log.info("schedule.fired", schedule=name, due_at=due, context_id=context_id)
+        if submitted.existing:
+            log.info("schedule.still_running", schedule=name, due_at=due, context_id=submitted.id)
+            self._repository.advance_schedule(read, decision.next_at)
+            return False
+        if self._repository.advance_schedule(read, decision.next_at, fired=submitted.id):
+            log.info("schedule.fired", schedule=name, due_at=due, context_id=submitted.id)
         return True

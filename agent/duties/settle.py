@@ -180,7 +180,8 @@ class Settle:
         if reopening:
             return self._reopen(parent, reopening, now)
         ours = (child for child in children if isinstance(child["_id"], str))
-        steps = [StepState.of(child) for child in ours]
+        places = {key: place for place, key in enumerate(parent["steps"])}
+        steps = sorted(map(StepState.of, ours), key=lambda step: places.get(step.key, len(places)))
         counts = counts_of(steps)
         incomplete = _is_given_up(parent, sum(counts.values()), now)
         if incomplete or _is_cancelled(parent):
@@ -313,7 +314,8 @@ def _is_asked(parent: Document) -> bool:
 
 
 def _lists_steps(parent: Document) -> bool:
-    return isinstance(parent.get("steps"), list)
+    keys = parent.get("steps")
+    return isinstance(keys, list) and all(isinstance(key, str) for key in keys)
 
 
 def _reopens(child: Document) -> bool:

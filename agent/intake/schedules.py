@@ -26,6 +26,7 @@ from agent.intake.schedule import (
     request_of,
     rule_of,
 )
+from agent.intake.submissions import Submissions, Submitted
 from agent.intake.templates import TemplateSource
 from agent.intake.values import shown
 from agent.models import Document
@@ -47,6 +48,7 @@ class Schedules:
     def __init__(self, repository: MongoContextRepository, requests: RequestService) -> None:
         self._repository = repository
         self._requests = requests
+        self._submissions = Submissions(requests, repository)
 
     @classmethod
     def of(cls, repository: MongoContextRepository) -> Schedules:
@@ -128,7 +130,10 @@ class Schedules:
             raise ScheduleNotFound(f"no schedule {shown(name)}")
 
     def run_now(self, name: str) -> str:
-        """Ask for its request once, beside its due times and its pause; the id of the context.
+        """Ask for its request once, beside its due times and its pause.
+
+        Returns:
+            The id of the context; of the one that holds the request's unique key, if one does.
 
         Raises:
             ScheduleNotFound: there is none of this name.
@@ -136,9 +141,10 @@ class Schedules:
             StoreUnavailable: MongoDB did not answer. Whether it was stored is open.
         """
         found = self.find(name)
-        context_id = self._submit(found, self._repository.now(), None)
-        self._repository.note_run(name, context_id)
-        return context_id
+        submitted = self._submit(found, self._repository.now(), None)
+        if not submitted.existing:
+            self._repository.note_run(name, submitted.id)
+        return submitted.id
 
     def next_times(self, name: str, count: int) -> list[datetime]:
         """When it is due next, so many times at most; also while it is paused.
@@ -150,25 +156,25 @@ class Schedules:
         found = self.find(name)
         return next_times(found, self._repository.now(), count)
 
-    def fire(self, stored: Document, due: datetime) -> str:
-        """Store the request of a due time, if nobody has; the id of the context.
+    def fire(self, stored: Document, due: datetime) -> Submitted:
+        """Store the request of a due time, if nobody has.
+
+        Returns:
+            The id of its context; or of the one that holds the request's unique key.
 
         Raises:
             RequestInvalid: it cannot become a context any more.
             ContextUnreadable: another program wrote it, and what it asks for cannot be read.
+            StillInProgress: the one that holds the unique key is being stored.
             StoreUnavailable: MongoDB did not answer. The same once more does no harm.
         """
-        context_id = fired_id(str(stored["_id"]), due)
-        try:
-            return self._submit(stored, due, context_id)
-        except AlreadyStored:
-            return context_id
+        return self._submit(stored, due, fired_id(str(stored["_id"]), due))
 
-    def _submit(self, stored: Document, due: datetime, context_id: str | None) -> str:
+    def _submit(self, stored: Document, due: datetime, context_id: str | None) -> Submitted:
         body = stored.get("request")
         if not isinstance(body, dict):
             raise ContextUnreadable("its `request` is no object")
         request = request_of(body)
         schedule = {"name": str(stored["_id"]), "due_at": due.astimezone(UTC).isoformat()}
         request.metadata = {"schedule": schedule, **request.metadata}
-        return self._requests.submit(request, source=SOURCE, id=context_id)
+        return self._submissions.submit(request, owner=SOURCE, source=SOURCE, id=context_id)

@@ -76,11 +76,15 @@ class Submissions:
         self._service = service
         self._keys = keys
 
-    def submit(self, request: Request, *, owner: str, source: str = "api") -> Submitted:
+    def submit(
+        self, request: Request, *, owner: str, source: str = "api", id: str | None = None
+    ) -> Submitted:
         """Store a request, or find the one that came under its keys before.
 
         Args:
             owner: whose idempotency keys these are; others may use the same words.
+            id: of the context or the parent, of one without an idempotency key; the same id again
+                makes nothing new.
 
         Raises:
             RequestInvalid: it cannot become a context; every problem is named.
@@ -90,7 +94,7 @@ class Submissions:
                 makes one request all the same.
         """
         if request.idempotency_key is None:
-            return self._unique(request, new_id("ctx"), source)
+            return self._unique(request, id or new_id("ctx"), source)
         held = self._keys.reserve(
             f"{owner} {request.idempotency_key}",
             fingerprint=fingerprint_of(request),

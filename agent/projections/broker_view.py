@@ -95,6 +95,16 @@ def take_back(
         return int(client.eval(TAKE_BACK, 1, dramatiq_namespace, len(names), *names, *ids))
 
 
+def read_broker_ids(client: redis.Redis, dramatiq_namespace: str) -> set[str]:
+    """The ids of all brokers that have fetched messages, as Dramatiq notes them.
+
+    Raises:
+        BrokerUnavailable: Redis did not answer.
+    """
+    with translate_redis_errors():
+        return {str(each) for each in client.zrange(f"{dramatiq_namespace}:__heartbeats__", 0, -1)}
+
+
 def drop_messages(client: redis.Redis, dramatiq_namespace: str, queue: str) -> None:
     """Empty a queue of which no message can be of use any more.
 

@@ -11,8 +11,9 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from agent.errors import StoreUnavailable
-from agent.models import Document
+from agent.errors import NotStorable, StoreUnavailable
+from agent.logs import get_logger
+from agent.models import Document, context_key
 from agent.settings import Settings
 from agent.store.changes import Write
 from agent.store.clock import ServerClock
@@ -21,6 +22,8 @@ from agent.store.raw import RAW, legible, plain
 
 LONGEST_QUERY_MS = 30_000
 """A read that takes longer than this on the server is ended there: nobody waits for it any more."""
+
+log = get_logger()
 
 
 class Store:
@@ -98,9 +101,23 @@ class Store:
             return self.contexts.update_one(write.filter, write.update).matched_count == 1
 
     def _write_many(self, write: Write) -> int:
-        """Do a guarded write of all that match; how many there were."""
-        with translated():
-            return self.contexts.update_many(write.filter, write.update).modified_count
+        """Do a guarded write of all these that match; how many there were."""
+        try:
+            with translated():
+                return self.contexts.update_many(write.filter, write.update).modified_count
+        except NotStorable:
+            return self._write_each(write)
+
+    def _write_each(self, write: Write) -> int:
+        """The same one by one, as one that MongoDB refuses keeps back those behind it; how many."""
+        done = 0
+        for context_id in write.filter["_id"]["$in"]:
+            try:
+                done += self._write(write._replace(filter={**write.filter, "_id": context_id}))
+            except NotStorable as exc:
+                key = context_key(context_id)
+                log.error("context.beyond_help", context_id=key, error=str(exc))
+        return done
 
 
 def ids_of(documents: Iterable[Document]) -> list[Any]:

@@ -195,7 +195,7 @@ class Bulk(Store):
                 break
             batch = found[:left]
             steps.pace.keep(progress.changed)
-            changed, refused = self._write_each([steps.write_of(document) for document in batch])
+            changed, refused = self._write_batch([steps.write_of(document) for document in batch])
             progress = progress.and_then(matched=len(batch), changed=changed, refused=refused)
             steps.on_progress(progress)
         return progress
@@ -224,7 +224,7 @@ class Bulk(Store):
                 if len(batch) < size:
                     return
 
-    def _write_each(self, writes: list[Write]) -> tuple[int, int]:
+    def _write_batch(self, writes: list[Write]) -> tuple[int, int]:
         """Do guarded writes in one round trip: how many took place, and how many were refused."""
         try:
             with translated():
@@ -238,7 +238,7 @@ class Bulk(Store):
                 return matched_beside(exc.__cause__), len(refused)
             if len(writes) == 1:
                 return 0, 1
-        parts = [self._write_each([write]) for write in writes]  # the driver refuses one of them
+        parts = [self._write_batch([write]) for write in writes]  # the driver refuses one of them
         return sum(part[0] for part in parts), sum(part[1] for part in parts)
 
 

@@ -145,8 +145,7 @@ class Claims(Store):
             self.now(), list(ids), owner=owner, claim_id=claim_id, lease=lease, polls=polls
         )
         try:
-            if not self._write_many(write):
-                return []
+            self._write_many(write)
         except StoreUnavailable:
             return self._claimed(ids, claim_id)
         return self._claimed(ids, claim_id)

@@ -1,7 +1,8 @@
 """`MongoContextRepository`: every MongoDB operation of the project, named by intent.
 
 Each part stands in a file of its own, by who asks: the admission (`claims`), a worker (`runs`),
-the duties (`upkeep`), settle (`parents`), people (`operations`, `dead_letters`, `bulk`), the gate
+the duties (`upkeep`), settle (`parents`), people (`operations`, `dead_letters`, `bulk`,
+`listing`, `priorities`), the gate
 (`services`), the bridges (`locks`, `schedules`), the intake (`templates`, `purposes`,
 `idempotency`), the doorbell (`watch`), the listeners of `web` (`news`).
 """
@@ -23,9 +24,11 @@ from agent.store.clock import ServerClock
 from agent.store.connection import connect, translated
 from agent.store.dead_letters import DeadLetterReads
 from agent.store.idempotency import Idempotency
+from agent.store.listing import Listing
 from agent.store.locks import Locks
 from agent.store.news import News
 from agent.store.parents import Parents
+from agent.store.priorities import Priorities
 from agent.store.purposes import Purposes
 from agent.store.runs import Runs
 from agent.store.schedules import Schedules
@@ -41,8 +44,8 @@ log = get_logger()
 
 
 class MongoContextRepository(
-    Claims, Runs, Upkeep, Parents, DeadLetterReads, Bulk, Services, Locks, Templates, Purposes,
-    Schedules, Idempotency, News, Watch,
+    Claims, Runs, Upkeep, Priorities, Parents, DeadLetterReads, Bulk, Services, Locks, Templates,
+    Purposes, Schedules, Idempotency, Listing, News, Watch,
 ):  # fmt: skip
     """One process's way to MongoDB. Threads share it; a fork needs one of its own."""
 

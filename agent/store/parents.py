@@ -7,7 +7,7 @@ children as one may wait for, and finished by settle, whoever died meanwhile.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +30,9 @@ TRIES = 20
 """For a parent that settle writes just then."""
 LOOK_AHEAD = timedelta(seconds=1)
 """A mark by a clock that is ahead is seen all the same."""
+
+_ON_THE_WAY = [status for status in Status if status in TRANSITIONS[Change.CANCEL].sources]
+"""In the order in which a context goes through them, so that none slips through."""
 
 INCOMPLETE = "IncompleteRequest"
 """The error of a parent whose children were not all stored."""
@@ -89,7 +92,6 @@ class Parents(Operations):
             {"kind": 1, "parent_id": 1, "unsettled": 1},
             sort=[("unsettled.at", 1)],
             limit=limit,
-            hint="unsettled",
         )
 
     def parents(self, ids: Sequence[Any]) -> dict[Any, Document]:
@@ -100,7 +102,7 @@ class Parents(Operations):
 
     def steps_of(self, parent_ids: Sequence[str]) -> list[Document]:
         """All children of these, as settle sees them."""
-        return self._find({"parent_id": {"$in": list(parent_ids)}}, STEP, hint="children")
+        return self._find({"parent_id": {"$in": list(parent_ids)}}, STEP)
 
     def marks_of(self, ids: Sequence[Any]) -> list[Document]:
         """These children, as settle sees them."""
@@ -112,8 +114,7 @@ class Parents(Operations):
             [
                 {"$match": {"parent_id": parent_id}},
                 {"$group": {"_id": "$status", "count": {"$sum": 1}}},
-            ],
-            hint="children",
+            ]
         )
         return Counter({str(row["_id"]): row["count"] for row in rows})
 
@@ -135,64 +136,48 @@ class Parents(Operations):
 
     def cancel_children(self, parent_id: str) -> bool:
         """Cancel what is not final of a parent; whether that is all."""
-        pages = 0
-        while pages < PAGES_AT_ONCE:
-            found = False
-            for status in sorted(TRANSITIONS[Change.CANCEL].sources):
-                ids = ids_of(self._page(parent_id, status, {"_id": 1}))
-                if ids:
-                    found = True
-                    pages += 1
-                    self._write_many(parent_changes.cancel_children(self.now(), status, ids))
-            if not found:
-                return True
-        return False
+        left = PAGES_AT_ONCE
+        for status in _ON_THE_WAY:
+            while left and (page := self._page(parent_id, status)):
+                left -= 1
+                self._write_many(parent_changes.cancel_children(self.now(), status, ids_of(page)))
+        return left > 0
 
     def retry_children(
         self, parent_id: str, before: datetime, *, fresh_key: bool | None = None
     ) -> bool:
         """Begin anew what failed or was cancelled before that time; whether that is all."""
-        pages = 0
+        left = PAGES_AT_ONCE
         for status in sorted(TRANSITIONS[Change.RETRY].sources):
-            for page in self._pages(parent_id, status, RETRIED):
-                due = [each for each in page if _ended_before(each, before)]
-                now = self.now()
-                writes = [
-                    changes.retry(
-                        now,
-                        each,
-                        fresh_key=was_definite(each) if fresh_key is None else fresh_key,
-                        opens_parent=False,
-                    )
-                    for each in due
-                ]
-                self.write_each(writes)
-                pages += bool(due)
-                if pages >= PAGES_AT_ONCE:
-                    return False
-        return True
+            due = {"completed_at": {"$lte": before}}
+            while left and (page := self._page(parent_id, status, RETRIED, due)):
+                left -= 1
+                if not self.write_each([self._retry_of(each, fresh_key) for each in page]):
+                    break  # what cannot be written now is somebody else's, or full
+        return left > 0
+
+    def _retry_of(self, child: Document, fresh_key: bool | None) -> Write:
+        fresh = was_definite(child) if fresh_key is None else fresh_key
+        return changes.retry(self.now(), child, fresh_key=fresh, opens_parent=False)
 
     def keep_children(self, parent_id: str, until: datetime | None) -> None:
         """Have children go with their parent, or stay with it."""
         update = {"$unset": {"expire_at": ""}} if until is None else {"$set": {"expire_at": until}}
+        others = {"$exists": True} if until is None else {"$ne": until}
         for status in sorted(Status if until is None else FINAL):
-            for page in self._pages(parent_id, status, {"_id": 1}):
-                self._write_many(Write({"_id": {"$in": ids_of(page)}}, update))
-
-    def _pages(self, parent_id: str, status: Status, fields: Document) -> Iterator[list[Document]]:
-        """Each child that has that status, once."""
-        after = ""
-        while page := self._page(parent_id, status, fields, after):
-            yield page
-            if len(page) < PAGE:
-                return
-            after = page[-1]["_id"]
+            while page := self._page(parent_id, status, more={"expire_at": others}):
+                if not self._write_many(Write({"_id": {"$in": ids_of(page)}}, update)):
+                    break
 
     def _page(
-        self, parent_id: str, status: Status, fields: Document, after: str = ""
+        self,
+        parent_id: str,
+        status: Status,
+        fields: Document | None = None,
+        more: Document | None = None,
     ) -> list[Document]:
-        filter = {"parent_id": parent_id, "status": str(status), "_id": {"$gt": after}}
-        return self._find(filter, fields, sort=[("_id", 1)], limit=PAGE, hint="children")
+        filter = {"parent_id": parent_id, "status": str(status), **(more or {})}
+        return self._find(filter, fields or {"_id": 1}, limit=PAGE)
 
     # Workers
 
@@ -210,12 +195,14 @@ class Parents(Operations):
     def children_of(self, parent_id: Any, *, limit: int = PAGE) -> list[Document]:
         """Children of a parent without their payload, so many at most, in the order of their
         statuses."""
-        return self._find({"parent_id": parent_id}, WITHOUT_PAYLOAD, limit=limit, hint="children")
+        return self._find({"parent_id": parent_id}, WITHOUT_PAYLOAD, limit=limit)
 
     def statuses_before(self, document: Document) -> list[tuple[str, str]]:
         """The steps that a step comes after: their keys and their statuses."""
         listed = document.get("after")
-        after = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+        after = (
+            [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+        )
         if not after:
             return []
         found = {each["_id"]: each for each in self.marks_of(after)}
@@ -294,8 +281,3 @@ def _check_retriable(context_id: Any, parent: Document) -> None:
         raise IllegalTransition(
             f"{context_key(context_id)!r} is being cancelled; try again in a moment"
         )
-
-
-def _ended_before(child: Document, moment: datetime) -> bool:
-    ended = child.get("completed_at")
-    return not isinstance(ended, datetime) or ended <= moment

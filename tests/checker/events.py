@@ -152,12 +152,15 @@ def is_dated(event: ChangeEvent, before: Document | None, within: timedelta) -> 
     """Whether a write says when it was made.
 
     MongoDB tells of no field that stays as it was: a write in the millisecond of the one before
-    does not show its date. Then that one's has to be so young.
+    does not show its date. Then that one's has to be so young, or that of an end that it tells: who
+    is stopped between reading the clock and writing may come as late as he likes.
     """
     if "updated_at" in event.fields:
         return True
     date = (before or {}).get("updated_at")
-    return isinstance(date, datetime) and event.at - date <= within
+    if not isinstance(date, datetime):
+        return False
+    return event.fields.get("completed_at") == date or event.at - date <= within
 
 
 def _is_foreign(event: ChangeEvent, before: Document | None) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 

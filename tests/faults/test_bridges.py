@@ -21,8 +21,8 @@ ENQUEUE = b"\r\nRPUSH\r\n"
 
 @pytest.fixture(scope="module")
 def line(new_line: LineFactory) -> Iterator[Line]:
-    """A line with one worker and no bridge."""
-    with new_line() as line:
+    """A line with one worker and no bridge; no lease runs out here, however busy the machine."""
+    with new_line(lease=30) as line:
         line.start_worker(GENERATIVE, ANALYSIS, threads=32)
         yield line
 

@@ -25,7 +25,7 @@ MOMENT = timedelta(seconds=0.2)
 
 @pytest.fixture
 def line(new_line: LineFactory) -> Iterator[Line]:
-    with new_line() as line:
+    with new_line(lease=6) as line:
         yield line
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from agent.models import Document, new_id
 from agent.services import GENERATIVE
-from tests.factories import foreign
 from tests.checker import Call, sent
+from tests.factories import foreign
 from tests.faults.line import Line, LineFactory, processing_by
 from tests.faults.processes import Running
 from tests.waiting import wait_until

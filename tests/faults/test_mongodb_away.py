@@ -15,6 +15,7 @@ from tests.recovery import Recovery
 from tests.waiting import wait_until, wait_until_past
 
 SERVICES = (GENERATIVE, ANALYSIS, COMMUNICATION)
+LEASE_SECONDS = 6
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def proxy(mongodb_uri: str) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def line(new_line: LineFactory, mongodb_uri: str, proxy: Proxy) -> Iterator[Line]:
-    with new_line(MONGODB_URI=proxy.through(mongodb_uri)) as line:
+    with new_line(lease=LEASE_SECONDS, MONGODB_URI=proxy.through(mongodb_uri)) as line:
         line.start_bridge()
         yield line
 
@@ -38,7 +39,7 @@ def worker(line: Line) -> Running:
 
 @pytest.mark.parametrize(("seconds", "how"), [(20, "stall"), (90, "cut")])
 def test_no_second_call_for_a_worker_that_lived_through_a_long_outage(
-    line: Line, proxy: Proxy, worker: Running, recovery: Recovery, seconds: int, how: str
+    line: Line, proxy: Proxy, worker: Running, recovery: Recovery, *, seconds: int, how: str
 ) -> None:
     """Calls end while MongoDB is away, and after; all their replies are stored."""
     running = [
@@ -58,7 +59,7 @@ def test_no_second_call_for_a_worker_that_lived_through_a_long_outage(
     ids = [*running, *waiting]
     with recovery.of(
         f"MongoDB away for {seconds} s",
-        at_most="one try of a server that was away, 7 s, and one lease, 3 s",
+        at_most=f"one try of a server that was away, 7 s, and one lease, {LEASE_SECONDS} s",
         until="all final, what ran and what waited",
     ):
         line.wait_until_final(ids, 60)

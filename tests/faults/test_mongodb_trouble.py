@@ -19,8 +19,9 @@ from tests.servers import running_mongodb
 from tests.waiting import wait_until
 
 SERVICES = (GENERATIVE, ANALYSIS, COMMUNICATION)
-DELAY_SECONDS = 0.3
-"""Each way; a beat is due every second, and a lease holds for three."""
+LEASE_SECONDS = 6
+DELAY_SECONDS = 0.4
+"""Each way; a beat is due at every third of a lease."""
 DOWN_SECONDS = 8
 """Longer than a lease."""
 
@@ -38,7 +39,7 @@ def test_a_slow_mongodb_slows_everything_down_and_costs_no_second_call(
     """Leases are renewed in time, and none is taken from a worker that lives."""
     with Proxy.before(mongodb_uri) as proxy:
         uri = proxy.through(mongodb_uri)
-        with new_line(MONGODB_URI=uri) as line:
+        with new_line(lease=LEASE_SECONDS, MONGODB_URI=uri) as line:
             line.start_bridge()
             line.start_worker(*SERVICES, threads=24)
             proxy.delay(DELAY_SECONDS)
@@ -47,7 +48,7 @@ def test_a_slow_mongodb_slows_everything_down_and_costs_no_second_call(
                 context_id
                 for service in SERVICES
                 for context_id in (
-                    *line.submit(service, 4, fault={"latency_seconds": 6}),
+                    *line.submit(service, 4, fault={"latency_seconds": LEASE_SECONDS + 2}),
                     *line.submit(service, 10),
                 )
             ]
@@ -60,7 +61,7 @@ def test_a_primary_that_steps_down_costs_no_context_and_no_second_call(
     new_line: LineFactory, mongodb: Server, recovery: Recovery
 ) -> None:
     """Without a primary nothing is acknowledged; when there is one again work goes on."""
-    with new_line(mongodb=mongodb.url) as line:
+    with new_line(mongodb=mongodb.url, lease=LEASE_SECONDS) as line:
         line.start_bridge()
         line.start_worker(*SERVICES, threads=24)
         running = [
@@ -77,7 +78,7 @@ def test_a_primary_that_steps_down_costs_no_context_and_no_second_call(
             wait_until(lambda: is_primary(mongodb), DOWN_SECONDS + 20)
             with recovery.of(
                 f"primary of MongoDB stepped down for {DOWN_SECONDS} s, from then on",
-                at_most="one try of a server that was away, 7 s, and one lease, 3 s",
+                at_most=f"one try of a server that was away, 7 s, and one lease, {LEASE_SECONDS} s",
                 until="all final, what ran and what was acknowledged before",
             ):
                 line.wait_until_final([*running, *before], 60)

@@ -34,6 +34,7 @@ class Platform:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PORT": str(self.port),
             "PYTHONPATH": "",
+            "AGENT_API_KEYS": "a-test:admin:its-secret",
         }
 
     def run(self, name: str) -> Running:

@@ -36,7 +36,7 @@ QUEUE_LEASE_SECONDS = 50
 
 @pytest.fixture(scope="module")
 def line(new_line: LineFactory, own_redis: RedisServer) -> Iterator[Line]:
-    with new_line(redis=own_redis.url) as line:
+    with new_line(redis=own_redis.url, lease=10) as line:
         yield line
 
 

@@ -75,9 +75,10 @@ def test_every_step_takes_effect_once_whoever_is_killed(line: Line, recovery: Re
     ids = steps_of(requests)
     wait_until(lambda: ended(line, requests, "draft") > REQUESTS / 5, 60)
     bridge.kill()  # amid settling, as likely as not
+    sent = ended(line, requests, "send")
     second = line.start_bridge()
-    wait_until(lambda: ended(line, requests, "score") > REQUESTS / 5, 60)
-    assert line.count(ids, status="processing") > 0
+    wait_until(lambda: ended(line, requests, "send") > sent, 60)
+    wait_until(lambda: line.count(ids, status="processing"))
     worker.kill()
     second.kill()
     assert ended(line, requests, "send") < REQUESTS
@@ -96,7 +97,7 @@ def test_every_step_takes_effect_once_whoever_is_killed(line: Line, recovery: Re
     for parent in line.documents(requests):
         assert parent["results"]["progress"]["percentage"] == 100.0
         assert "unsettled" not in parent
-    sent = {each["idempotency_key"]: each["message"] for each in outbox(line)}
-    assert sent == {
+    messages = {each["idempotency_key"]: each["message"] for each in outbox(line)}
+    assert messages == {
         f"{request}_send": f"Number {number}, of 3" for number, request in enumerate(requests)
     }

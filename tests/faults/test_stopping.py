@@ -84,7 +84,7 @@ def test_two_sigterms_settle_every_call_and_leave_nothing_behind(
         until="all final",
     ):
         line.start_worker(GENERATIVE, ANALYSIS, COMMUNICATION, threads=18)
-        line.wait_until_final(ids, 30)
+        line.wait_until_final(ids, 60)
     line.assert_sound(ids, failed=dict.fromkeys(parked, "OutcomeUnknown"))
     assert {document["attempt"] for document in line.documents(unsent)} == {2}
     assert {document["attempt"] for document in line.documents(short)} == {1}

@@ -17,6 +17,7 @@ from tests.recovery import Recovery
 from tests.waiting import wait_until
 
 AGENT = Path(sys.executable).with_name("agent")
+LEASE_SECONDS = 6
 
 
 def words(name: str, kind: bytes) -> bytes:
@@ -55,7 +56,7 @@ def ways(mongodb_uri: str) -> Iterator[Ways]:
 @pytest.fixture(scope="module")
 def line(new_line: LineFactory, mongodb_uri: str, ways: Ways) -> Iterator[Line]:
     """A line that reaches its MongoDB through the proxies; the test itself looks behind them."""
-    with new_line() as line:
+    with new_line(lease=LEASE_SECONDS) as line:
         line.start_bridge(MONGODB_URI=ways.bridge.through(mongodb_uri))
         yield line
 
@@ -85,7 +86,7 @@ def start_worker(line: Line, ways: Ways) -> Running:
     ids=["claim", "start", "completion", "heartbeat"],
 )
 def test_a_write_whose_answer_is_lost_is_done_once(
-    line: Line, ways: Ways, recovery: Recovery, whose: str, write: str, text: bytes
+    line: Line, ways: Ways, recovery: Recovery, *, whose: str, write: str, text: bytes
 ) -> None:
     """Whoever wrote reads what came of it: no context is lost, and none is called again."""
     proxy: Proxy = getattr(ways, whose)
@@ -98,7 +99,7 @@ def test_a_write_whose_answer_is_lost_is_done_once(
     ]
     wait_until(lambda: proxy.lost_answers == lost + 1)
     with recovery.of(
-        f"the answer to a {write} lost", at_most="the calls, 4 s, and 2 s", until="all final"
+        f"the answer to a {write} lost", at_most="the calls, 7 s, and 2 s", until="all final"
     ):
         line.wait_until_final(ids, 60)
     line.assert_sound(ids)
@@ -107,14 +108,17 @@ def test_a_write_whose_answer_is_lost_is_done_once(
 
 def submit(line: Line, service: ServiceType) -> list[str]:
     """Some that last longer than a lease, and some that do not."""
-    return [*line.submit(service, 2, fault={"latency_seconds": 4}), *line.submit(service, 4)]
+    return [
+        *line.submit(service, 2, fault={"latency_seconds": LEASE_SECONDS + 1}),
+        *line.submit(service, 4),
+    ]
 
 
 def test_a_rescue_whose_answer_is_lost_is_done_once(
     line: Line, ways: Ways, worker: Running, recovery: Recovery
 ) -> None:
     """The context is started once more, and no more than that."""
-    ids = line.submit(GENERATIVE, 6, fault={"latency_seconds": 6, "times": 1})
+    ids = line.submit(GENERATIVE, 6, fault={"latency_seconds": 2 * LEASE_SECONDS, "times": 1})
     wait_until(lambda: len(processing_by(line, worker, ids)) == 6)
     lost = ways.bridge.lost_answers
     ways.bridge.lose_answer_to(CRASHED)

@@ -143,7 +143,7 @@ def test_a_document_has_the_fields_of_the_contract() -> None:
     """What other programs read is there from the beginning, but for what has no value yet."""
     assert set(a_context()) == {
         *("schema", "kind", "_id", "service_type", "status", "wait_reason", "priority"),
-        *("template", "request", "parent_id", "step", "after", "tags", "metadata", "source"),
+        *("template", "request", "step", "after", "tags", "metadata", "source"),
         *("created_at", "updated_at", "available_at", "deadline_at", "fence", "attempt"),
         *("failures", "max_attempts", "crashes", "snoozes", "generation", "key_generation"),
         *("attempts", "processed_by", "started_at", "completed_at"),

@@ -9,6 +9,7 @@ import pytest
 from agent.errors import BrokerUnavailable
 from agent.projections.presence import LIVE
 from agent.services import ANALYSIS, GENERATIVE
+from bridge.recovery import GIVEN_UP, Recovery
 from tests.factories import a_context, a_lease
 from tests.integration.bridge.stage import OWNER, Stage
 from tests.servers import RedisServer
@@ -161,3 +162,22 @@ def test_one_that_lives_again_and_dies_is_looked_at_again(stage: Stage) -> None:
         stage.silence("w1", LIVE.total_seconds() + 2)
         stage.recovery.run()
         assert len(stage.waiting(GENERATIVE)) == number + 1
+
+
+def test_what_one_had_fetched_that_never_showed_itself_goes_back(stage: Stage) -> None:
+    """Redis lost its sign of life, and it died before the next one."""
+    stage.beat("w1")
+    stage.insert("ctx_1")
+    settle(stage)
+    stage.admit.run()
+    stage.fetch(GENERATIVE, 1, "broker-gone")
+    stage.client.zadd(f"{stage.settings.dramatiq_namespace}:__heartbeats__", {"broker-gone": 1})
+    now = [0.0]
+    recovery = Recovery(
+        stage.repository, stage.client, stage.admit, stage.settings, stage.settings.registry,
+        monotonic=lambda: now[0],
+    )  # fmt: skip
+    for seconds, waiting in ((0.0, 0), (GIVEN_UP.total_seconds(), 0), (1.0, 1), (60.0, 1)):
+        now[0] += seconds
+        recovery.run()
+        assert len(stage.waiting(GENERATIVE)) == waiting

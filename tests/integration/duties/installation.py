@@ -75,21 +75,17 @@ class Installation:
         self.monotonic = 0.0
         policies = {name: each.on_ambiguous for name, each in settings.registry.items()}
         self.rescue = Rescue(repository, policies, monotonic=lambda: self.monotonic)
-        self.outages = 0
         self.rounds = Rounds(
             Bell(), repository, self.stage.admit, self.adopt, Settle(repository),
-            leads=lambda: True, on_outage=self._count_outage,
+            leads=lambda: True, on_outage=lambda: None,
         )  # fmt: skip
-        workers = [kind(base_url="http://127.0.0.1:9") for kind in (Generative, Analysis)]
-        workers.append(Communication(base_url="http://127.0.0.1:9"))
+        kinds: tuple[type[Prompt], ...] = (Generative, Analysis, Communication)
+        workers = [kind(base_url="http://127.0.0.1:9") for kind in kinds]
         self.carrier = Carrier(
             settings, "worker:1", repository=repository,
             workers={worker.service.name: worker for worker in workers},
         )  # fmt: skip
         self.carrier.open()
-
-    def _count_outage(self) -> None:
-        self.outages += 1
 
     def close(self) -> None:
         self.carrier.close()

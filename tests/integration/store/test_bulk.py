@@ -268,13 +268,13 @@ def test_one_that_is_changed_in_between_is_left_alone(
 ) -> None:
     """It was read as failed, and somebody has begun it anew since: it counts as moved on."""
     repository.insert_contexts([a_failure(_id="a"), a_failure(_id="b")])
-    write_each = repository._write_each
+    write_each = repository._write_batch
 
     def after_another(writes: Any) -> Any:
         repository.retry("a")
         return write_each(writes)
 
-    monkeypatch.setattr(repository, "_write_each", after_another)
+    monkeypatch.setattr(repository, "_write_batch", after_another)
     progress = repository.retry_matching(EVERYTHING)
     assert (progress.matched, progress.changed, progress.moved_on) == (2, 1, 1)
     assert generations(repository) == {(1, "pending"): 2}

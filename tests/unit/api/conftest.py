@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import fakeredis
@@ -44,6 +44,9 @@ class Repository:
     def leader(self) -> dict[str, Any] | None:
         self._ask()
         return self.leading
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def _ask(self) -> None:
         self.asked += 1

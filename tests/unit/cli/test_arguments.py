@@ -15,12 +15,12 @@ from bson.int64 import Int64
 from agent.cli.arguments import (
     fill_in_wait,
     read_duration,
-    read_ids,
     read_object,
     read_tags,
     read_time,
 )
 from agent.errors import RequestInvalid
+from agent.store.ids import read_ids
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 HEX = "6633a0f1c0ffee0000000017"

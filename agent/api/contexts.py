@@ -1,0 +1,95 @@
+"""`/v1/contexts`: find contexts, see why each is where it is, and change that."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import Field
+
+from agent.api import problem_kinds as kinds
+from agent.api.answers import context_answer
+from agent.api.bodies import Body, KeyChoice
+from agent.api.doors import Doors
+from agent.api.paging import cursor_after, read_cursor
+from agent.api.problems import documented
+from agent.api.rendering import reply
+from agent.api.security import Operator, Reader
+from agent.api.selecting import PageQuery
+from agent.api.shapes import AN_ID, ContextAnswer, ContextPage, ContextWithWhy
+from agent.api.surroundings import why_of
+from agent.models import HIGHEST_PRIORITY, LOWEST_PRIORITY
+
+ContextId = Annotated[
+    str,
+    Path(
+        min_length=1,
+        description="One that is no string as extended JSON, or the digits of an ObjectId or UUID.",
+        examples=[AN_ID],
+    ),
+]
+
+
+class PriorityBody(Body):
+    """Another priority."""
+
+    priority: int = Field(ge=HIGHEST_PRIORITY, le=LOWEST_PRIORITY)
+
+
+def contexts_router(doors: Doors) -> APIRouter:
+    """The routes of single contexts, and the list."""
+    router = APIRouter(prefix="/v1/contexts", tags=["contexts"])
+    repository, registry = doors.repository, doors.settings.registry
+    changes = documented(kinds.NOT_FOUND, kinds.CONFLICT, kinds.REFUSED)
+
+    @router.get("", response_model=ContextPage, responses=documented(kinds.REFUSED))
+    def page(_caller: Reader, asked: Annotated[PageQuery, Query()]) -> Response:
+        """Contexts without their payload, the newest first. Scope `read`."""
+        after = read_cursor(asked.cursor) if asked.cursor is not None else None
+        found = repository.page_of_contexts(
+            asked.selection(registry), limit=asked.limit, after=after
+        )
+        last = found[-1] if len(found) == asked.limit else None
+        created_at = last.get("created_at") if last is not None else None
+        more = last is not None and isinstance(created_at, datetime)
+        following = cursor_after(created_at, last["_id"]) if more and last and created_at else None
+        return reply({"items": [context_answer(each) for each in found], "next": following})
+
+    @router.post("/{context_id:path}/cancel", response_model=ContextAnswer, responses=changes)
+    def cancel(_caller: Operator, context_id: ContextId) -> Response:
+        """Cancel what is not final; what a running call brings is dropped. Scope `operate`."""
+        return reply(context_answer(repository.cancel(doors.id_of(context_id))))
+
+    @router.post("/{context_id:path}/retry", response_model=ContextAnswer, responses=changes)
+    def retry(_caller: Operator, context_id: ContextId, body: KeyChoice | None = None) -> Response:
+        """Begin anew what failed or was cancelled, its history kept. Scope `operate`."""
+        fresh = body.fresh_key if body is not None else None
+        document = repository.retry(doors.id_of(context_id), fresh_key=fresh)
+        doors.bell.ring("foreign")
+        return reply(context_answer(document))
+
+    @router.post("/{context_id:path}/run-now", response_model=ContextAnswer, responses=changes)
+    def run_now(_caller: Operator, context_id: ContextId) -> Response:
+        """Let a scheduled one wait no longer. Scope `operate`."""
+        document = repository.run_now(doors.id_of(context_id))
+        doors.bell.ring()
+        return reply(context_answer(document))
+
+    @router.put("/{context_id:path}/priority", response_model=ContextAnswer, responses=changes)
+    def prioritise(_caller: Operator, context_id: ContextId, body: PriorityBody) -> Response:
+        """Give what is not final another priority, 1 (first) to 10. Scope `operate`."""
+        document = repository.prioritise(doors.id_of(context_id), body.priority)
+        return reply(context_answer(document))
+
+    @router.get(
+        "/{context_id:path}",
+        response_model=ContextWithWhy,
+        responses=documented(kinds.NOT_FOUND, kinds.REFUSED),
+    )
+    def show(_caller: Reader, context_id: ContextId) -> Response:
+        """The whole context, every attempt, and why it is where it is. Scope `read`."""
+        document = doors.find(context_id)
+        return reply({**context_answer(document), "why": why_of(doors, document)})
+
+    return router
