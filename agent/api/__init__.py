@@ -1,1 +1,1 @@
-"""The HTTP door: health, metrics, and later the API for programs."""
+"""The HTTP door: health, metrics, and the API for programs."""

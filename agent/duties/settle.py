@@ -7,70 +7,37 @@ processes may settle at once, and each may die anywhere.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent.duties.steps import (
-    Move,
-    StepState,
-    counts_of,
-    moves_of,
-    progress_of,
-    verdict_of,
-    why_failed,
+from agent.duties.plan import (
+    Plan,
+    as_date,
+    is_cancelled,
+    is_given_up,
+    plan_reopening,
+    plan_request,
+    recount,
+    reopens,
+    token_of,
+    total_of,
 )
-from agent.intake.families import COMPLETE_WITHIN
 from agent.logs import get_logger
-from agent.models import (
-    FINAL,
-    PARENT,
-    TRANSITIONS,
-    Change,
-    Document,
-    ErrorRecord,
-    Status,
-    context_key,
-)
+from agent.models import FINAL, PARENT, Document, context_key
 from agent.store import parent_changes
-from agent.store.changes import Write
 from agent.store.mongo_context_repository import MongoContextRepository
-from agent.store.parents import INCOMPLETE, LOOK_AHEAD
+from agent.store.parents import LOOK_AHEAD
 
 ROUNDS = 20
 """In a row, before something else gets its turn."""
 PARENTS_AT_ONCE = 50
 """Their steps are read with one question."""
-LOOK_AGAIN = timedelta(minutes=10)
-"""An open parent is looked at so often without any mark: if one should ever be lost, no parent is
-open for ever."""
 COUNTED_A_SECOND = 50_000
 """Of a batch: it is counted only so often that so many children a second are."""
 LONGEST_PACE = timedelta(seconds=30)
 
 log = get_logger()
-
-_NOT_FINAL = TRANSITIONS[Change.CANCEL].sources
-_WRITES = {
-    Move.UNBLOCK: parent_changes.unblock,
-    Move.CANCEL: parent_changes.cancel_step,
-    Move.BLOCK_AGAIN: parent_changes.block_again,
-}
-
-
-@dataclass(slots=True)
-class Plan:
-    """What one look at a parent comes to, in the order in which it is done."""
-
-    steps: list[Write] = field(default_factory=list)
-    parent: Write | None = None
-    marks: list[Write] = field(default_factory=list)
-    """Only after the parent was written."""
-    ends: Status | None = None
-    began: int = 0
-    """How many steps begin."""
 
 
 class Settle:
@@ -114,7 +81,7 @@ class Settle:
     ) -> tuple[bool, bool]:
         parents = self._repository.parents([each for each in ids if each is not None])
         orphans = [
-            parent_changes.unmark(document["_id"], _token(document))
+            parent_changes.unmark(document["_id"], token_of(document))
             for each in ids
             if each not in parents
             for document in marked[each]
@@ -136,7 +103,7 @@ class Settle:
         """Begin anew what was asked for; then the parent is looked at as any other."""
         asked = parent["retrying"]
         whole = self._repository.retry_children(
-            parent["_id"], asked["before"], fresh_key=asked.get("fresh_key")
+            parent["_id"], asked["round"], fresh_key=asked.get("fresh_key")
         )
         if whole:
             now = self._repository.now()
@@ -153,7 +120,7 @@ class Settle:
         for child in self._repository.steps_of([*families]):
             families[child["parent_id"]].append(child)
         now = self._repository.now()
-        plans = [self._plan(parent, families[parent["_id"]], now) for parent in parents]
+        plans = [plan_request(parent, families[parent["_id"]], now) for parent in parents]
         done, whole = self._do(plans)
         began = any(plan.began for plan in plans)
         if whole or len(parents) == 1:
@@ -166,6 +133,9 @@ class Settle:
     def _do(self, plans: Sequence[Plan]) -> tuple[bool, bool]:
         """Whether anything was written, and whether each parent was that had to be."""
         repository = self._repository
+        for plan in plans:
+            if plan.keeps is not None:
+                repository.keep_children(*plan.keeps)
         moved = repository.write_each([write for plan in plans for write in plan.steps])
         wanted = [plan.parent for plan in plans if plan.parent is not None]
         written = repository.write_each(wanted)
@@ -173,90 +143,6 @@ class Settle:
             return bool(moved or written), False
         unmarked = repository.write_each([write for plan in plans for write in plan.marks])
         return bool(moved or written or unmarked), True
-
-    def _plan(self, parent: Document, children: Sequence[Document], now: datetime) -> Plan:
-        plan = Plan()
-        reopening = [child for child in children if _reopens(child)]
-        if reopening:
-            return self._reopen(parent, reopening, now)
-        ours = (child for child in children if isinstance(child["_id"], str))
-        places = {key: place for place, key in enumerate(parent["steps"])}
-        steps = sorted(map(StepState.of, ours), key=lambda step: places.get(step.key, len(places)))
-        counts = counts_of(steps)
-        incomplete = _is_given_up(parent, sum(counts.values()), now)
-        if incomplete or _is_cancelled(parent):
-            open_ = [step for step in steps if step.status in _NOT_FINAL]
-            plan.steps = [
-                parent_changes.cancel_children(now, Status(step.status), [step.id])
-                for step in open_
-            ]
-        else:
-            moves = moves_of(steps)
-            plan.steps = [_WRITES[move](now, step_id) for step_id, move in moves.items()]
-            plan.began = sum(move is Move.UNBLOCK for move in moves.values())
-        if len(plan.steps) > plan.began:  # what was counted is not true any more
-            return plan
-        plan.marks = [
-            parent_changes.unmark(child["_id"], _token(child))
-            for child in children
-            if "unsettled" in child
-        ]
-        self._recount(plan, parent, counts, steps, now)
-        return plan
-
-    def _recount(
-        self,
-        plan: Plan,
-        parent: Document,
-        counts: Counter[str],
-        steps: Sequence[StepState],
-        now: datetime,
-    ) -> None:
-        """Write down how far a parent is, and how it ends."""
-        if parent.get("status") in FINAL:
-            plan.parent = parent_changes.leave(now, parent) if "unsettled" in parent else None
-            return
-        total, there = _total(parent), sum(counts.values())
-        progress = progress_of(counts, total)
-        error: ErrorRecord | None = None
-        given_up = _is_given_up(parent, there, now)
-        ends = verdict_of(
-            counts, there if given_up else total, cancelling=bool(parent.get("cancelling"))
-        )
-        if given_up and ends is not None:
-            error = ErrorRecord(
-                type=INCOMPLETE,
-                message=f"only {there} of its {total} parts were ever stored",
-                retryable=False,
-            )
-            plan.ends = Status.FAILED
-        elif ends is not None:
-            error = why_failed(counts, steps) if ends is Status.FAILED else None
-            plan.ends = ends
-        else:
-            look_at = now + LOOK_AGAIN
-            if there < total:
-                look_at = min(look_at, _date(parent.get("incomplete_at"), look_at))
-            plan.parent = parent_changes.note(
-                now, parent, look_at=look_at, **{"results.progress": progress}
-            )
-            return
-        keep = _keep(parent)
-        if keep is not None:
-            self._repository.keep_children(parent["_id"], now + keep)
-        plan.parent = parent_changes.verdict(
-            now, parent, plan.ends, progress=progress, error=error, keep=keep
-        )
-
-    def _reopen(self, parent: Document, reopening: Sequence[Document], now: datetime) -> Plan:
-        if isinstance(parent.get("expire_at"), datetime):
-            self._repository.keep_children(parent["_id"], None)
-        return Plan(
-            parent=parent_changes.reopen(now, parent),
-            marks=[
-                parent_changes.unmark_reopening(child["_id"], _token(child)) for child in reopening
-            ],
-        )
 
     # Batches, whose children do not depend on each other, and may be very many
 
@@ -267,17 +153,17 @@ class Settle:
         ids = [each["_id"] for each in marked if each.get("kind") != PARENT]
         children = self._repository.marks_of(ids) if ids else []
         children = [child for child in children if "unsettled" in child]
-        reopening = [child for child in children if _reopens(child)]
+        reopening = [child for child in children if reopens(child)]
         if reopening:
-            return self._do_one(parent, self._reopen(parent, reopening, now))
-        due = _date((parent.get("unsettled") or {}).get("at"), now)
+            return self._do_one(parent, plan_reopening(parent, reopening, now))
+        due = as_date((parent.get("unsettled") or {}).get("at"), now)
         plan = Plan(
-            marks=[parent_changes.unmark(child["_id"], _token(child)) for child in children]
+            marks=[parent_changes.unmark(child["_id"], token_of(child)) for child in children]
         )
         if parent.get("status") in FINAL:
             plan.parent = parent_changes.leave(now, parent) if "unsettled" in parent else None
         elif due > now + LOOK_AHEAD or children:
-            pace = timedelta(seconds=_total(parent) / COUNTED_A_SECOND)
+            pace = timedelta(seconds=total_of(parent) / COUNTED_A_SECOND)
             plan.parent = parent_changes.note(
                 now, parent, look_at=min(due, now + min(pace, LONGEST_PACE))
             )
@@ -289,11 +175,11 @@ class Settle:
         counts = self._repository.count_children(parent["_id"])
         there = sum(counts.values())
         is_open = any(count and status not in FINAL for status, count in counts.items())
-        if is_open and (_is_given_up(parent, there, now) or _is_cancelled(parent)):
+        if is_open and (is_given_up(parent, there, now) or is_cancelled(parent)):
             self._repository.cancel_children(parent["_id"])
             return True
         plan = Plan()
-        self._recount(plan, parent, counts, (), now)
+        recount(plan, parent, counts, (), now)
         return self._do_one(parent, plan)
 
     def _do_one(self, parent: Document, plan: Plan) -> bool:
@@ -310,44 +196,11 @@ class Settle:
 
 
 def _is_asked(parent: Document) -> bool:
-    return parent.get("status") not in FINAL and isinstance(parent.get("retrying"), dict)
+    asked = parent.get("retrying")
+    is_read = isinstance(asked, dict) and isinstance(asked.get("round"), int)
+    return parent.get("status") not in FINAL and is_read
 
 
 def _lists_steps(parent: Document) -> bool:
     keys = parent.get("steps")
     return isinstance(keys, list) and all(isinstance(key, str) for key in keys)
-
-
-def _reopens(child: Document) -> bool:
-    mark = child.get("unsettled")
-    return isinstance(mark, dict) and bool(mark.get("reopens"))
-
-
-def _token(child: Document) -> Any:
-    mark = child.get("unsettled")
-    return mark.get("token") if isinstance(mark, dict) else None
-
-
-def _total(parent: Document) -> int:
-    total = parent.get("total")
-    return total if isinstance(total, int) else 0
-
-
-def _is_given_up(parent: Document, there: int, now: datetime) -> bool:
-    """Whether its creation was interrupted, and nobody has finished it for long."""
-    made_at = _date(parent.get("created_at"), now)
-    complete_by = _date(parent.get("incomplete_at"), made_at + COMPLETE_WITHIN)
-    return there < _total(parent) and complete_by <= now
-
-
-def _is_cancelled(parent: Document) -> bool:
-    return bool(parent.get("cancelling")) or parent.get("status") == Status.CANCELLED
-
-
-def _keep(parent: Document) -> timedelta | None:
-    seconds = parent.get("retention_seconds")
-    return timedelta(seconds=seconds) if isinstance(seconds, int | float) else None
-
-
-def _date(value: Any, default: datetime) -> datetime:
-    return value if isinstance(value, datetime) else default

@@ -104,7 +104,7 @@ QUERIES = (
     Query("settle", "unsettled", (), ("unsettled.at",), ("unsettled.at",)),
     Query("children", "children", ("parent_id",)),
     Query("children of a status", "children", ("parent_id", "status"),
-          perhaps=("completed_at", "expire_at")),
+          perhaps=("round", "expire_at")),
     Query("sweep", "deadlines", ("status",), (), ("deadline_at",)),
     Query("adopt", "adopt", ("status", "fence")),
     Query("adopt thoroughly", "adopt", ("status",), (), ("fence",)),

@@ -156,9 +156,16 @@ def ask_to_cancel(now: datetime, parent: Document) -> Write:
 
 
 def ask_to_retry(now: datetime, parent: Document, *, fresh_key: bool | None) -> Write:
-    """Open again; settle begins anew what is failed or cancelled now, and nothing that fails
-    later."""
-    return reopen(now, parent, retrying={"before": now, "fresh_key": fresh_key})
+    """Open again; settle begins anew what is failed or cancelled, each child once in this round:
+    the round is told by the fence, since a time would depend on two clocks."""
+    asked = {"round": parent["fence"] + 1, "fresh_key": fresh_key}
+    return reopen(now, parent, retrying=asked)
+
+
+def of_round(write: Write, round_: int) -> Write:
+    """The retry of a child, as part of that of its parent: what fails again is left alone."""
+    update = {**write.update, "$set": {**write.update["$set"], "round": round_}}
+    return write._replace(update=update)
 
 
 def retried(now: datetime, parent: Document) -> Write:

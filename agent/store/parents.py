@@ -47,7 +47,6 @@ RETRIED = {
     "fence": 1, "generation": 1, "updated_at": 1, "deadline_at": 1, "attempt": 1, "failures": 1,
     "snoozes": 1, "crashes": 1, "attempts.number": 1, "attempts.outcome": 1,
     "attempts.definite": 1, "attempts.error.status_code": 1, "parent_id": 1, "after": 1,
-    "completed_at": 1,
 }  # fmt: skip
 
 
@@ -143,22 +142,22 @@ class Parents(Operations):
                 self._write_many(parent_changes.cancel_children(self.now(), status, ids_of(page)))
         return left > 0
 
-    def retry_children(
-        self, parent_id: str, before: datetime, *, fresh_key: bool | None = None
-    ) -> bool:
-        """Begin anew what failed or was cancelled before that time; whether that is all."""
+    def retry_children(self, parent_id: str, round_: int, *, fresh_key: bool | None = None) -> bool:
+        """Begin anew what failed or was cancelled, each once in this round; whether that is all."""
         left = PAGES_AT_ONCE
         for status in sorted(TRANSITIONS[Change.RETRY].sources):
-            due = {"completed_at": {"$lte": before}}
+            due = {"round": {"$ne": round_}}
             while left and (page := self._page(parent_id, status, RETRIED, due)):
                 left -= 1
-                if not self.write_each([self._retry_of(each, fresh_key) for each in page]):
+                writes = [self._retry_of(each, round_, fresh_key) for each in page]
+                if not self.write_each(writes):
                     break  # what cannot be written now is somebody else's, or full
         return left > 0
 
-    def _retry_of(self, child: Document, fresh_key: bool | None) -> Write:
+    def _retry_of(self, child: Document, round_: int, fresh_key: bool | None) -> Write:
         fresh = was_definite(child) if fresh_key is None else fresh_key
-        return changes.retry(self.now(), child, fresh_key=fresh, opens_parent=False)
+        write = changes.retry(self.now(), child, fresh_key=fresh, opens_parent=False)
+        return parent_changes.of_round(write, round_)
 
     def keep_children(self, parent_id: str, until: datetime | None) -> None:
         """Have children go with their parent, or stay with it."""
@@ -251,8 +250,8 @@ class Parents(Operations):
             _check_retriable(context_id, parent)
             write = parent_changes.ask_to_retry(self.now(), parent, fresh_key=fresh_key)
             if self._write(write):
-                before = write.update["$set"]["retrying"]["before"]
-                self.retry_children(context_id, before, fresh_key=fresh_key)
+                round_ = write.update["$set"]["retrying"]["round"]
+                self.retry_children(context_id, round_, fresh_key=fresh_key)
                 return self.find_context(context_id)
         raise IllegalTransition(f"{context_id!r} changes all the time; try again")
 

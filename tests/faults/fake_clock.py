@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.faults.line import Line
 from tests.faults.processes import Running
+from tests.waiting import wait_until
 
 LIBRARY = Path("vendor", "libfaketime", "src", "libfaketime.so.1")
 
@@ -29,8 +30,8 @@ def off_by(offset: timedelta) -> dict[str, str]:
 def clock_error(line: Line, process: Running) -> timedelta:
     """How far ahead of MongoDB's clock the last line of a process's log is: as it was when the line
     was written, and some seconds less by now."""
-    last = [each for each in process.lines() if "timestamp" in each][-1]
-    return datetime.fromisoformat(last["timestamp"]) - line.repository.now()
+    told = wait_until(lambda: [each for each in process.lines() if "timestamp" in each])
+    return datetime.fromisoformat(told[-1]["timestamp"]) - line.repository.now()
 
 
 def _library() -> Path:

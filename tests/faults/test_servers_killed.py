@@ -19,7 +19,7 @@ from tests.servers import running, running_mongodb
 from tests.waiting import wait_until
 
 SERVICES = (GENERATIVE, ANALYSIS, COMMUNICATION)
-MANY = 60
+MANY = 40
 LEASE_SECONDS = 6
 """Shorter than an outage: a client gives up after 5 s, and the server takes time to start."""
 
@@ -86,7 +86,7 @@ def load_of(line: Line) -> Load:
         fault = None if turn % 4 else {"latency_seconds": 1}
         return line.submit(SERVICES[turn % 3], 2, fault=fault)
 
-    return Load(submit)
+    return Load(submit, pause_seconds=0.2)
 
 
 def kill(server: Server) -> None:

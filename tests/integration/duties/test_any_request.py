@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.store.mongo_context_repository import MongoContextRepository
 from tests.integration.duties.requests import Requests
 
 Graph = Mapping[str, tuple[str, ...]]
@@ -69,14 +67,10 @@ def verdict(statuses: Mapping[str, str]) -> str:
     return "completed" if set(statuses.values()) == {"completed"} else "failed"
 
 
-@pytest.fixture
-def requests(repository: MongoContextRepository) -> Requests:
-    repository.create_indexes()
-    return Requests(repository)
-
-
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(play=plays())
 def test_any_request_ends_as_its_model_says(requests: Requests, play: Play) -> None:

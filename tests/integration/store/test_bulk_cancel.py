@@ -61,13 +61,13 @@ def test_a_status_that_is_named_is_asked_for_at_the_write_too(
 ) -> None:
     """Who cancels what waits does not mean a call that has begun since."""
     repository.insert_contexts([a_context(_id="a"), a_context(_id="b")])
-    write_each = repository._write_each
+    write_batch = repository._write_batch
 
     def after_a_start(writes: Any) -> Any:
         repository.contexts.update_one({"_id": "a"}, {"$set": {"status": "processing"}})
-        return write_each(writes)
+        return write_batch(writes)
 
-    monkeypatch.setattr(repository, "_write_each", after_a_start)
+    monkeypatch.setattr(repository, "_write_batch", after_a_start)
     progress = repository.cancel_matching(Selection(status=Status.PENDING))
     assert (progress.changed, progress.moved_on) == (1, 1)
     assert ids_in(repository, "processing") == {"a"}

@@ -119,7 +119,7 @@ ASKED: dict[str, Ask] = {
     "marks of": lambda r: r.marks_of(["done"]),
     "count children": lambda r: r.count_children("family"),
     "cancel children": lambda r: r.cancel_children("nobody"),
-    "retry children": lambda r: r.retry_children("nobody", LONG_AGO),
+    "retry children": lambda r: r.retry_children("nobody", 7),
     "keep children": lambda r: r.keep_children("nobody", LONG_AGO),
     "results of": lambda r: r.results_of(["done"]),
     "children of": lambda r: r.children_of("family"),
