@@ -22,7 +22,7 @@ from agent.cli.output import say_json
 from agent.models import FINAL, IN_FLIGHT, Document
 from agent.settings import Settings
 from agent.workers import carrier
-from tests.factories import a_context, a_lease, a_template, foreign
+from tests.factories import LONG_AGO, a_context, a_lease, a_template, foreign
 from tests.integration.duties.documents import CLAIMED, FOREIGN
 from tests.integration.duties.installation import Installation
 from tests.moved_clock import MovedClock, connect_by
@@ -139,6 +139,7 @@ def is_kept(name: str, value: Element, after: dict[str, Element]) -> bool:
 # The tests
 
 
+@pytest.mark.timeout(600)
 @tried(25, thorough=2000)
 @given(st.lists(FOREIGN, min_size=1, max_size=3))
 def test_any_foreign_document_is_adopted_or_fails_with_a_reason(
@@ -158,6 +159,7 @@ def test_any_foreign_document_is_adopted_or_fails_with_a_reason(
     live(installation, ends)
 
 
+@pytest.mark.timeout(600)
 @tried(35, thorough=3000)
 @given(st.lists(CLAIMED, min_size=1, max_size=3))
 def test_whatever_stands_in_a_claimed_context_it_ends(
@@ -166,6 +168,60 @@ def test_whatever_stands_in_a_claimed_context_it_ends(
     """No lease, fence, count or date of rubbish keeps it, or anything near it, for ever."""
     ends, _ = begin(installation, bad)
     live(installation, ends)
+
+
+SPOILT: dict[str, Document] = {
+    "a lease that is a word": {"lease": "mine"},
+    "a list of leases": {"lease": [a_lease()]},
+    "a lease without an end": {"lease": {"owner": 7, "claim_id": {"$gt": ""}}},
+    "a lease that ends in words": {"lease": a_lease(expires_at="soon")},
+    "a lease with two ends": {"lease": a_lease(expires_at=[LONG_AGO, LONG_AGO])},
+    "an owner that is none": {"lease": a_lease(owner={"a": [1]})},
+    "no fence": {"fence": None},
+    "the highest fence": {"fence": 2**63 - 1},
+    "a list of fences": {"fence": [3]},
+    "a fence of half": {"fence": 1.5},
+    "attempts that are a word": {"attempts": "many"},
+    "attempts that are none": {"attempts": ["one", {"number": "two"}], "snoozes": 1},
+    "no number of attempts": {"attempt": "x"},
+    "no crashes": {"crashes": None},
+    "crashes in words": {"crashes": "often"},
+    "no failures": {"failures": {"a": 1}},
+    "a time in words": {"available_at": "soon"},
+    "a list of times": {"available_at": [LONG_AGO]},
+    "no time": {"available_at": None},
+    "a service that is a number": {"service_type": 7},
+    "remote that is a word": {"remote": "there"},
+    "remote that is a list": {"remote": [{"accepted_at": LONG_AGO}]},
+    "a start in words": {"started_at": "then", "generation": "x", "updated_at": {"$gt": 1}},
+}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("status", "service"),
+    [
+        ("pending", "GENERATIVE"),
+        ("scheduled", "GENERATIVE"),
+        ("queued", "GENERATIVE"),
+        ("processing", "GENERATIVE"),
+        ("processing", "COMMUNICATION"),
+        (["queued"], "GENERATIVE"),
+    ],
+)
+def test_what_spoils_a_context_keeps_nothing_up(
+    installation: Installation, status: Any, service: str
+) -> None:
+    """Each of these once did."""
+    installation.clear()
+    ends = installation.insert_neighbours()
+    ours = a_context(fence=3, attempt=1, lease=a_lease(), priority=1, service_type=service)
+    ours["status"] = status
+    for name, fields in SPOILT.items():
+        installation.repository.contexts.insert_one({**ours, **fields, "_id": f"bad: {name}"})
+    look_at_all(installation)
+    live(installation, ends, looks=False)
+    look_at_all(installation)
 
 
 MB = 2**20
@@ -182,6 +238,7 @@ LIMITS: dict[str, Document] = {
 }  # fmt: skip
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("status", ["foreign", "pending", "queued", "processing"])
 def test_documents_at_a_limit_end_and_hold_up_no_other(
     installation: Installation, status: str

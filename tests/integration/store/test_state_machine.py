@@ -389,6 +389,7 @@ def cast_(settings: Settings) -> Iterator[Cast]:
         yield Cast(settings, stack)
 
 
+@pytest.mark.timeout(600)
 def test_any_interleaving_does_what_the_model_does(cast_: Cast) -> None:
     """Fences, claims, tokens and counts are as twenty lines say, whoever comes how late."""
 
