@@ -16,9 +16,11 @@ from typing import Protocol
 from uuid import uuid4
 
 from tests.faults.proxy import Proxy
+from tests.waiting import wait_until
 
 COMMAND_SECONDS = 10.0
 REACH_SECONDS = 2.0
+JOIN_SECONDS = 20.0
 CONNECT = (
     "import socket, sys; "
     "socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3])).close()"
@@ -79,7 +81,7 @@ class Namespace:
 
     def join(self, url: str) -> None:
         run("ip", "link", "set", self._cables[url].interface, "up")
-        assert self.reaches(url)
+        wait_until(lambda: self.reaches(url), JOIN_SECONDS)
 
     def reaches(self, url: str) -> bool:
         """Whether a process in there can connect."""
