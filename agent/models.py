@@ -51,6 +51,8 @@ class Status(StrEnum):
 
 
 FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+OPEN = tuple(status for status in Status if status not in FINAL)
+"""Not final; in the order in which a context goes through them."""
 IN_FLIGHT = frozenset({Status.QUEUED, Status.PROCESSING})
 
 PARENT = "parent"

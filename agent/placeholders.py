@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from agent.errors import PlaceholderMissing, RequestNotSendable
 from agent.models import ABSENT
 
-NAMESPACES = ("inputs", "request")
 MAX_FILLED_CHARACTERS = 16 * 1024 * 1024
 """What all placeholders of a template may put in: a short one that stands there often must not
 take a worker's memory."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.api.rendering import rendered
 from agent.models import FINAL, PARENT, Document, Status
 from agent.store.ejson import encode_id
+from agent.store.parents import in_template_order
 
 ONLY = "only"
 """The key of the one step of a request that is one context."""
@@ -31,7 +32,7 @@ def request_answer(
         results: what those brought that are completed, by their keys.
     """
     whole = is_parent(document)
-    children = in_order(document, steps) if whole else [{**document, "step": ONLY}]
+    children = in_template_order(document, steps) if whole else [{**document, "step": ONLY}]
     template, request = _object(document, "template"), _object(document, "request")
     return {
         "id": rendered_id(document["_id"]),
@@ -44,13 +45,6 @@ def request_answer(
         **{name: request.get(name) for name in OF_REQUEST},
         **{name: document.get(name) for name in ABOUT},
     }
-
-
-def in_order(parent: Document, steps: Iterable[Document]) -> list[Document]:
-    """The steps in the order of the template."""
-    keys = parent.get("steps")
-    place = {key: number for number, key in enumerate(keys if isinstance(keys, list) else [])}
-    return sorted(steps, key=lambda each: place.get(each.get("step"), len(place)))
 
 
 def step_answer(step: Document) -> Document:

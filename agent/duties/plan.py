@@ -18,16 +18,15 @@ from agent.duties.steps import (
     why_failed,
 )
 from agent.intake.families import COMPLETE_WITHIN
-from agent.models import FINAL, TRANSITIONS, Change, Document, ErrorRecord, Status
+from agent.models import FINAL, OPEN, Document, ErrorRecord, Status
 from agent.store import parent_changes
 from agent.store.changes import Write
-from agent.store.parents import INCOMPLETE
+from agent.store.parents import INCOMPLETE, in_template_order
 
 LOOK_AGAIN = timedelta(minutes=10)
 """An open parent is looked at so often without any mark: if one should ever be lost, no parent is
 open for ever."""
 
-_NOT_FINAL = TRANSITIONS[Change.CANCEL].sources
 _WRITES = {
     Move.UNBLOCK: parent_changes.unblock,
     Move.CANCEL: parent_changes.cancel_step,
@@ -60,12 +59,11 @@ def plan_request(parent: Document, children: Sequence[Document], now: datetime) 
     if reopening:
         return plan_reopening(parent, reopening, now)
     ours = (child for child in children if isinstance(child["_id"], str))
-    places = {key: place for place, key in enumerate(parent["steps"])}
-    steps = sorted(map(StepState.of, ours), key=lambda step: places.get(step.key, len(places)))
+    steps = [StepState.of(child) for child in in_template_order(parent, ours)]
     counts = counts_of(steps)
     incomplete = is_given_up(parent, sum(counts.values()), now)
     if incomplete or is_cancelled(parent):
-        open_ = [step for step in steps if step.status in _NOT_FINAL]
+        open_ = [step for step in steps if step.status in OPEN]
         plan.steps = [
             parent_changes.cancel_children(now, Status(step.status), [step.id]) for step in open_
         ]

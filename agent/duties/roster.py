@@ -21,8 +21,6 @@ RESCUE_SECONDS = 5.0
 SETTLE_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
 THOROUGH_SECONDS = 60.0
-SETTLE = 2
-"""Its place among the duties."""
 
 
 class Roster:
@@ -37,16 +35,16 @@ class Roster:
         adopt = Adopt.of(repository)
         settle = Settle(repository)
         look = min(settings.poll_interval, 1.0)
-        self._duties: list[tuple[Callable[[], object], float]] = [
-            (lambda: promote(repository), look),
-            (adopt.run, look),
-            (settle.run, SETTLE_SECONDS),
-            (self._rescue.run, RESCUE_SECONDS),
-            (lambda: sweep(repository), SWEEP_SECONDS),
-            (adopt.run_thoroughly, THOROUGH_SECONDS),
-            (Fire.of(repository).run, look),
-        ]
-        self._due_at = [float("-inf")] * len(self._duties)
+        self._duties: dict[str, tuple[Callable[[], object], float]] = {
+            "promote": (lambda: promote(repository), look),
+            "adopt": (adopt.run, look),
+            "settle": (settle.run, SETTLE_SECONDS),
+            "rescue": (self._rescue.run, RESCUE_SECONDS),
+            "sweep": (lambda: sweep(repository), SWEEP_SECONDS),
+            "adopt thoroughly": (adopt.run_thoroughly, THOROUGH_SECONDS),
+            "fire": (Fire.of(repository).run, look),
+        }
+        self._due_at = dict.fromkeys(self._duties, float("-inf"))
         self._lock = threading.Lock()
         self._repository = repository
         self._prepared = False
@@ -66,7 +64,7 @@ class Roster:
 
     def settle_soon(self) -> None:
         """A step has ended: what depends on it is due with the next round."""
-        self._due_at[SETTLE] = float("-inf")
+        self._due_at["settle"] = float("-inf")
 
     def prepare(self) -> None:
         """Create the indexes, once for all workers of the repository.
@@ -88,15 +86,15 @@ class Roster:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            for number, (duty, seconds) in enumerate(self._duties):
+            for name, (duty, seconds) in self._duties.items():
                 now = time.monotonic()
-                due_at = self._due_at[number]
+                due_at = self._due_at[name]
                 if now >= due_at:
-                    self._due_at[number] = now + seconds
+                    self._due_at[name] = now + seconds
                     try:
                         duty()
                     except StoreUnavailable:
-                        self._due_at[number] = due_at
+                        self._due_at[name] = due_at
                         raise
         except StoreUnavailable:
             self._rescue.hold_off()  # a worker that could not renew either keeps what it has

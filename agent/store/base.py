@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient
+from pymongo import MongoClient, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 
@@ -17,7 +17,13 @@ from agent.models import Document, context_key
 from agent.settings import Settings
 from agent.store.changes import Write
 from agent.store.clock import ServerClock
-from agent.store.connection import database_of, is_refused, translated
+from agent.store.connection import (
+    database_of,
+    is_refused,
+    matched_beside,
+    translated,
+    write_errors,
+)
 from agent.store.raw import RAW, legible, plain
 
 LONGEST_QUERY_MS = 30_000
@@ -99,6 +105,23 @@ class Store:
         """Do one guarded write; whether its guard held."""
         with translated():
             return self.contexts.update_one(write.filter, write.update).matched_count == 1
+
+    def _write_batch(self, writes: Sequence[Write]) -> tuple[int, int]:
+        """Do guarded writes in one round trip: how many took place, and how many were refused."""
+        try:
+            with translated():
+                done = self.contexts.bulk_write(
+                    [UpdateOne(write.filter, write.update) for write in writes], ordered=False
+                )
+            return done.matched_count, 0
+        except NotStorable as exc:
+            refused = write_errors(exc.__cause__)
+            if refused:
+                return matched_beside(exc.__cause__), len(refused)
+            if len(writes) == 1:
+                return 0, 1
+        parts = [self._write_batch([write]) for write in writes]  # the driver refuses one of them
+        return sum(part[0] for part in parts), sum(part[1] for part in parts)
 
     def _write_many(self, write: Write) -> int:
         """Do a guarded write of all these that match; how many there were."""

@@ -13,16 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
-from pymongo import UpdateOne
-
-from agent.errors import NotStorable, RequestInvalid, StoreUnavailable
-from agent.models import FINAL, TRANSITIONS, Change, Document, Status
+from agent.errors import RequestInvalid, StoreUnavailable
+from agent.models import FINAL, OPEN, TRANSITIONS, Change, Document, Status
 from agent.store import changes
 from agent.store.base import Store
 from agent.store.changes import Write
-from agent.store.connection import is_refused, matched_beside, translated, write_errors
+from agent.store.connection import is_refused, translated
 from agent.store.marks import left_by
-from agent.store.operations import was_definite
+from agent.store.operations import RETRIED, retry_of
 from agent.store.pace import Pace
 from agent.store.raw import legible
 from agent.store.selection import Selection
@@ -30,14 +28,6 @@ from agent.store.selection import Selection
 MOST_ROUNDS = 5
 """Of a cancellation, which meets contexts on their way from one status to the next."""
 COUNTED = 100_000
-
-DECISIVE = {
-    "fence": 1, "generation": 1, "updated_at": 1, "deadline_at": 1,
-    "attempt": 1, "failures": 1, "snoozes": 1, "crashes": 1,
-    "attempts.number": 1, "attempts.outcome": 1, "attempts.definite": 1,
-    "attempts.error.status_code": 1, "parent_id": 1, "after": 1,
-}  # fmt: skip
-"""What a retry is decided by; none of what a context carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +129,7 @@ class Bulk(Store):
         selection = replace(_to_retry(selection), until=progress.until)
 
         def write_of(document: Document) -> Write:
-            fresh = was_definite(document) if fresh_key is None else fresh_key
-            return changes.retry(self.now(), document, fresh_key=fresh)
+            return retry_of(self.now(), document, fresh_key)
 
         steps = _Steps(write_of, limit, pace or Pace(None), on_progress)
         return self._change_all(selection, steps, progress)
@@ -213,7 +202,7 @@ class Bulk(Store):
             yield from self._read(asked, size, None)
 
     def _read(self, asked: Document, size: int, hint: str | None) -> Iterator[list[Document]]:
-        cursor = self._raw_contexts.find(asked, DECISIVE, batch_size=size)
+        cursor = self._raw_contexts.find(asked, RETRIED, batch_size=size)
         cursor = cursor if hint is None else cursor.hint(hint)
         with closing(cursor):
             while True:
@@ -223,23 +212,6 @@ class Bulk(Store):
                     yield batch
                 if len(batch) < size:
                     return
-
-    def _write_batch(self, writes: list[Write]) -> tuple[int, int]:
-        """Do guarded writes in one round trip: how many took place, and how many were refused."""
-        try:
-            with translated():
-                done = self.contexts.bulk_write(
-                    [UpdateOne(write.filter, write.update) for write in writes], ordered=False
-                )
-            return done.matched_count, 0
-        except NotStorable as exc:
-            refused = write_errors(exc.__cause__)
-            if refused:
-                return matched_beside(exc.__cause__), len(refused)
-            if len(writes) == 1:
-                return 0, 1
-        parts = [self._write_batch([write]) for write in writes]  # the driver refuses one of them
-        return sum(part[0] for part in parts), sum(part[1] for part in parts)
 
 
 def _to_retry(selection: Selection) -> Selection:
@@ -252,13 +224,9 @@ def _to_retry(selection: Selection) -> Selection:
 
 def _to_cancel(selection: Selection) -> list[Selection]:
     """A part for each status that is not final, in the order that contexts go through them."""
-    sources = TRANSITIONS[Change.CANCEL].sources
-    if selection.status is not None and selection.status not in sources:
+    if selection.status in FINAL:
         raise RequestInvalid(f"status: what is {selection.status} is not cancelled")
-    statuses = [each for each in Status if each in sources]
-    return [
-        replace(selection, status=each) for each in statuses if selection.status in (None, each)
-    ]
+    return [replace(selection, status=each) for each in OPEN if selection.status in (None, each)]
 
 
 def _filter(selection: Selection) -> Document:

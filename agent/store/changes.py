@@ -89,11 +89,11 @@ def _held(hold: Hold, change: Change) -> Document:
 def _record(attempt: AttemptRecord) -> Document:
     entry = attempt.model_dump(exclude_none=True)
     if attempt.error is not None:
-        entry["error"] = _error(attempt.error)
+        entry["error"] = with_kind(attempt.error)
     return {"attempts": {"$each": [entry], "$slice": -KEPT_ATTEMPTS}}
 
 
-def _error(error: ErrorRecord) -> Document:
+def with_kind(error: ErrorRecord) -> Document:
     """An error as it is stored: with its kind, by which people find all that failed alike."""
     kind = fingerprint_of(error.type, error.message)
     return {**error.model_dump(exclude_none=True), "fingerprint": kind}
@@ -148,7 +148,7 @@ def fail(
         _held(hold, Change.FAIL),
         {
             "$set": _set(
-                Change.FAIL, now, error=_error(error), completed_at=now,
+                Change.FAIL, now, error=with_kind(error), completed_at=now,
                 crashes=0,
             ),
             "$unset": {"lease": "", "remote": ""},
@@ -268,17 +268,18 @@ def rescue_fail(
 ) -> Write:
     """Give it up; without a record of it where there is no place for one."""
     record = {"$inc": {"crashes": 1}, "$push": _record(attempt)} if attempt is not None else {}
-    return Write(
+    write = Write(
         {**_expired(document, now), **guard(Change.RESCUE_FAIL)},
         {
             "$set": _set(
-                Change.RESCUE_FAIL, now, error=_error(error),
+                Change.RESCUE_FAIL, now, error=with_kind(error),
                 completed_at=now,
             ),
             "$unset": {"lease": "", "remote": ""},
             **record,
         },
     )  # fmt: skip
+    return left_by(document, write, now)
 
 
 def promote(now: datetime) -> Write:
@@ -306,18 +307,22 @@ def expire(now: datetime, status: Status) -> Write:
     return Write(
         {"status": str(status), "deadline_at": {"$lte": now}},
         {"$set": _set(Change.EXPIRE, now, completed_at=now, wait_reason=None,
-                      error=_error(error)),
+                      error=with_kind(error)),
          "$unset": {"lease": "", "remote": ""}},
     )  # fmt: skip
 
 
-def cancel(now: datetime, context_id: Any, *, only: Status | None = None) -> Write:
-    """Cancel what is not final; only what still has that status, where one is named."""
+def cancel(now: datetime, which: Any, *, only: Status | None = None) -> Write:
+    """Cancel what is not final; only what still has that status, where one is named.
+
+    Args:
+        which: an id, or the ids by `$in`.
+    """
     if only is not None and only not in TRANSITIONS[Change.CANCEL].sources:
         raise ValueError(f"what is {only} is not cancelled")
     status = guard(Change.CANCEL) if only is None else {"status": str(only)}
     return Write(
-        {"_id": context_id, **status, **NO_PARENT},
+        {"_id": which, **status, **NO_PARENT},
         {"$set": _set(Change.CANCEL, now, completed_at=now, wait_reason=None),
          "$unset": {"lease": "", "remote": ""}},
     )  # fmt: skip
@@ -420,9 +425,10 @@ def adopt(
 
 def adopt_fail(now: datetime, document: Document, *, read: Document, error: ErrorRecord) -> Write:
     """Say why another program's document cannot be read; no fence, so that a retry adopts it."""
-    return Write(
+    write = Write(
         {"_id": document["_id"], **guard(Change.ADOPT_FAIL), **_unclaimed(document),
          **as_read(read)},
         {"$set": _set(Change.ADOPT_FAIL, now, completed_at=now,
-                      error=_error(error))},
+                      error=with_kind(error))},
     )  # fmt: skip
+    return left_by(document, write, now)

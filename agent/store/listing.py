@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from agent.models import Document
-from agent.store.operations import Operations
+from agent.store.operations import WITHOUT_PAYLOAD, Operations
 from agent.store.selection import Selection
 
 BY_AGE = [("created_at", -1), ("_id", -1)]
-WITHOUT = {"template.service_template": 0, "request.data": 0, "results": 0, "attempts": 0}
 
 
 class Listing(Operations):
@@ -33,15 +32,15 @@ class Listing(Operations):
         """
         filter = selection.filter(since_field="created_at")
         if after is None:
-            return self._find(filter, WITHOUT, sort=BY_AGE, limit=limit)
+            return self._find(filter, WITHOUT_PAYLOAD, sort=BY_AGE, limit=limit)
         created_at, context_id = after
         alike = {**filter, "created_at": {"$eq": created_at}, "_id": {"$lt": context_id}}
         found: list[Document] = []
         if selection.since is None or selection.since <= created_at:
-            found = self._find(alike, WITHOUT, sort=[("_id", -1)], limit=limit)
+            found = self._find(alike, WITHOUT_PAYLOAD, sort=[("_id", -1)], limit=limit)
         if len(found) < limit:
             times = filter.get("created_at", {})
             until = {key: value for key, value in times.items() if key != "$not"}
             older = {**filter, "created_at": {**until, "$lt": created_at}}
-            found += self._find(older, WITHOUT, sort=BY_AGE, limit=limit - len(found))
+            found += self._find(older, WITHOUT_PAYLOAD, sort=BY_AGE, limit=limit - len(found))
         return found

@@ -10,12 +10,24 @@ from agent.errors import ContextNotFound, IllegalTransition
 from agent.models import TRANSITIONS, Change, Document, Status
 from agent.store import changes
 from agent.store.base import Store
+from agent.store.changes import Write
 from agent.store.connection import translated
 from agent.store.marks import left_by
 from agent.store.selection import Selection
 
 LONGEST_LIST = 1000
 TRIES = 5
+
+WITHOUT_PAYLOAD = {
+    "template.service_template": 0, "request.data": 0, "results": 0, "attempts": 0,
+}  # fmt: skip
+"""Of a list, what stands in no line."""
+RETRIED = {
+    "fence": 1, "generation": 1, "updated_at": 1, "deadline_at": 1, "attempt": 1, "failures": 1,
+    "snoozes": 1, "crashes": 1, "attempts.number": 1, "attempts.outcome": 1,
+    "attempts.definite": 1, "attempts.error.status_code": 1, "parent_id": 1, "after": 1,
+}  # fmt: skip
+"""What a retry is decided by; none of what a context carries."""
 
 
 class Operations(Store):
@@ -80,9 +92,8 @@ class Operations(Store):
             service_type=service_type, status=status, kind=kind, error_type=error_type, tag=tag,
             since=since,
         ).filter(since_field="created_at")  # fmt: skip
-        without = {"template.service_template": 0, "request.data": 0, "results": 0, "attempts": 0}
         return self._find(
-            filter, without, sort=[("created_at", -1)], limit=min(limit, LONGEST_LIST)
+            filter, WITHOUT_PAYLOAD, sort=[("created_at", -1)], limit=min(limit, LONGEST_LIST)
         )
 
     def count_by_status(self) -> dict[str, dict[str, int]]:
@@ -170,8 +181,7 @@ class Operations(Store):
                     f"{context_id!r} is {document.get('status')}: only what failed or was "
                     "cancelled is tried again"
                 )
-            fresh = was_definite(document) if fresh_key is None else fresh_key
-            if self._write(changes.retry(self.now(), document, fresh_key=fresh)):
+            if self._write(retry_of(self.now(), document, fresh_key)):
                 return self.find_context(context_id)
         raise IllegalTransition(f"{context_id!r} changes all the time; try again")
 
@@ -180,6 +190,15 @@ def _known(status: Any) -> Status | None:
     """The status, if it is one: another program may have written anything there."""
     known = isinstance(status, str) and status in frozenset(map(str, Status))
     return Status(status) if known else None
+
+
+def retry_of(
+    now: datetime, document: Document, fresh_key: bool | None, *, opens_parent: bool = True
+) -> Write:
+    """The retry of a final context, of which the fields of `RETRIED` are enough; without a choice
+    of the key the last outcome decides."""
+    fresh = was_definite(document) if fresh_key is None else fresh_key
+    return changes.retry(now, document, fresh_key=fresh, opens_parent=opens_parent)
 
 
 def was_definite(document: Document) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent.fingerprint import fingerprint_of
 from agent.models import (
     PARENT,
     PARENT_TRANSITIONS,
@@ -21,7 +20,7 @@ from agent.models import (
     ParentChange,
     Status,
 )
-from agent.store.changes import Write, guard
+from agent.store.changes import Write, cancel, guard, with_kind
 from agent.store.marks import marked
 
 BY_SETTLE = "settle"
@@ -59,12 +58,7 @@ def block_again(now: datetime, step_id: Any) -> Write:
 def cancel_children(now: datetime, status: Status, ids: list[Any]) -> Write:
     """With the whole: those of these that still have that status. Its parent is looked at anyway,
     so they need no marks."""
-    return Write(
-        {"_id": {"$in": ids}, "status": str(status)},
-        {"$set": {"status": str(TRANSITIONS[Change.CANCEL].target), "updated_at": now,
-                  "completed_at": now, "wait_reason": None},
-         "$unset": {"lease": "", "remote": ""}},
-    )  # fmt: skip
+    return cancel(now, {"$in": ids}, only=status)
 
 
 def _moved(change: Change, now: datetime, step_id: Any, **fields: Any) -> Write:
@@ -119,8 +113,7 @@ def verdict(
     }
     unset = {"unsettled": "", "retrying": ""}
     if error is not None:
-        kind = fingerprint_of(error.type, error.message)
-        fields["error"] = {**error.model_dump(exclude_none=True), "fingerprint": kind}
+        fields["error"] = with_kind(error)
     else:
         unset["error"] = ""
     if keep is not None:

@@ -7,20 +7,17 @@ children as one may wait for, and finished by settle, whoever died meanwhile.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import UpdateOne
-
-from agent.errors import AlreadyStored, ContextNotFound, IllegalTransition, NotStorable
-from agent.models import FINAL, PARENT, TRANSITIONS, Change, Document, Status, context_key
-from agent.store import changes, parent_changes
+from agent.errors import AlreadyStored, ContextNotFound, IllegalTransition
+from agent.models import FINAL, OPEN, PARENT, TRANSITIONS, Change, Document, Status, context_key
+from agent.store import parent_changes
 from agent.store.base import ids_of
 from agent.store.changes import Write
-from agent.store.connection import matched_beside, translated, write_errors
-from agent.store.operations import Operations, was_definite
+from agent.store.operations import RETRIED, Operations, retry_of
 
 PAGE = 500
 """Children that one write changes, or one question brings."""
@@ -31,9 +28,6 @@ TRIES = 20
 LOOK_AHEAD = timedelta(seconds=1)
 """A mark by a clock that is ahead is seen all the same."""
 
-_ON_THE_WAY = [status for status in Status if status in TRANSITIONS[Change.CANCEL].sources]
-"""In the order in which a context goes through them, so that none slips through."""
-
 INCOMPLETE = "IncompleteRequest"
 """The error of a parent whose children were not all stored."""
 
@@ -43,11 +37,6 @@ STEP = {
 }  # fmt: skip
 """What settle decides by; none of what a step carries."""
 WITHOUT_PAYLOAD = {"template.service_template": 0, "request": 0, "results": 0}
-RETRIED = {
-    "fence": 1, "generation": 1, "updated_at": 1, "deadline_at": 1, "attempt": 1, "failures": 1,
-    "snoozes": 1, "crashes": 1, "attempts.number": 1, "attempts.outcome": 1,
-    "attempts.definite": 1, "attempts.error.status_code": 1, "parent_id": 1, "after": 1,
-}  # fmt: skip
 
 
 class Parents(Operations):
@@ -120,23 +109,12 @@ class Parents(Operations):
     def write_each(self, writes: Sequence[Write]) -> int:
         """Do guarded writes in one round trip; how many took place. One that MongoDB refuses costs
         only itself."""
-        if not writes:
-            return 0
-        try:
-            with translated():
-                done = self.contexts.bulk_write(
-                    [UpdateOne(write.filter, write.update) for write in writes], ordered=False
-                )
-            return int(done.matched_count)
-        except NotStorable as exc:
-            if not write_errors(exc.__cause__):
-                raise
-            return matched_beside(exc.__cause__)
+        return self._write_batch(writes)[0] if writes else 0
 
     def cancel_children(self, parent_id: str) -> bool:
         """Cancel what is not final of a parent; whether that is all."""
         left = PAGES_AT_ONCE
-        for status in _ON_THE_WAY:
+        for status in OPEN:  # in their order, so that none slips through
             while left and (page := self._page(parent_id, status)):
                 left -= 1
                 self._write_many(parent_changes.cancel_children(self.now(), status, ids_of(page)))
@@ -155,8 +133,7 @@ class Parents(Operations):
         return left > 0
 
     def _retry_of(self, child: Document, round_: int, fresh_key: bool | None) -> Write:
-        fresh = was_definite(child) if fresh_key is None else fresh_key
-        write = changes.retry(self.now(), child, fresh_key=fresh, opens_parent=False)
+        write = retry_of(self.now(), child, fresh_key, opens_parent=False)
         return parent_changes.of_round(write, round_)
 
     def keep_children(self, parent_id: str, until: datetime | None) -> None:
@@ -280,3 +257,10 @@ def _check_retriable(context_id: Any, parent: Document) -> None:
         raise IllegalTransition(
             f"{context_key(context_id)!r} is being cancelled; try again in a moment"
         )
+
+
+def in_template_order(parent: Document, children: Iterable[Document]) -> list[Document]:
+    """Children in the order in which the template of their parent lists them."""
+    listed = parent.get("steps")
+    places = {key: place for place, key in enumerate(listed)} if isinstance(listed, list) else {}
+    return sorted(children, key=lambda each: places.get(str(each.get("step")), len(places)))

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from agent.errors import IllegalTransition
-from agent.models import FINAL, REQUEST, Document, Status
+from agent.models import FINAL, OPEN, REQUEST, Document
 from agent.store.base import ids_of
 from agent.store.changes import Write
 from agent.store.parents import Parents
-
-OPEN = sorted(map(str, frozenset(Status) - FINAL))
 
 
 class Priorities(Parents):
@@ -38,6 +36,6 @@ class Priorities(Parents):
 
     def _prioritised(self, ids: Document, priority: int) -> Write:
         return Write(
-            {"_id": ids, "status": {"$in": OPEN}},
+            {"_id": ids, "status": {"$in": sorted(map(str, OPEN))}},
             {"$set": {"priority": priority, "updated_at": self.now()}},
         )

@@ -20,7 +20,7 @@ from agent.models import (
 from agent.store import changes
 from agent.store.base import Store, ids_of
 from agent.store.changes import Write
-from agent.store.marks import left_by, marked
+from agent.store.marks import marked
 
 BATCH = 500
 """Documents that one write of a duty changes, so that none of them holds the server up."""
@@ -131,9 +131,7 @@ class Upkeep(Store):
         self, document: Document, *, error: ErrorRecord, attempt: AttemptRecord | None
     ) -> bool:
         """Give up a context whose worker vanished."""
-        now = self.now()
-        write = changes.rescue_fail(now, document, error=error, attempt=attempt)
-        return self._write(left_by(document, write, now))
+        return self._write(changes.rescue_fail(self.now(), document, error=error, attempt=attempt))
 
     def overdue(self, limit: int = BATCH) -> list[Any]:
         """The ids of waiting contexts whose deadline has passed."""
@@ -179,9 +177,7 @@ class Upkeep(Store):
 
     def adopt_fail(self, document: Document, *, read: Document, error: ErrorRecord) -> bool:
         """Say why another program's document cannot be read."""
-        now = self.now()
-        write = changes.adopt_fail(now, document, read=read, error=error)
-        return self._write(left_by(document, write, now))
+        return self._write(changes.adopt_fail(self.now(), document, read=read, error=error))
 
     def readable(self, ids: Sequence[Any]) -> list[tuple[Any, Document | None]]:
         """The documents of these ids; None for one that cannot be decoded, or is gone."""
