@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
+from agent.admission.surroundings import why_of
 from agent.api import problem_kinds as kinds
 from agent.api.answers import context_answer
 from agent.api.bodies import Body, KeyChoice
@@ -18,7 +19,6 @@ from agent.api.rendering import reply
 from agent.api.security import Operator, Reader
 from agent.api.selecting import PageQuery
 from agent.api.shapes import AN_ID, ContextAnswer, ContextPage, ContextWithWhy
-from agent.api.surroundings import why_of
 from agent.models import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 ContextId = Annotated[
@@ -90,6 +90,8 @@ def contexts_router(doors: Doors) -> APIRouter:
     def show(_caller: Reader, context_id: ContextId) -> Response:
         """The whole context, every attempt, and why it is where it is. Scope `read`."""
         document = doors.find(context_id)
-        return reply({**context_answer(document), "why": why_of(doors, document)})
+        return reply(
+            {**context_answer(document), "why": why_of(repository, doors.client, document)}
+        )
 
     return router

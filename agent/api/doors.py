@@ -11,8 +11,6 @@ import redis
 from agent.api import problem_kinds as kinds
 from agent.api.hub import Hub
 from agent.api.problems import Problem
-from agent.errors import ContextNotFound
-from agent.intake.context_manager import ContextManager
 from agent.intake.request_service import RequestService
 from agent.intake.submissions import Submissions
 from agent.intake.templates import TemplateSource
@@ -21,7 +19,7 @@ from agent.models import Document
 from agent.projections.doorbell import ring
 from agent.services import ServiceType
 from agent.settings import Settings
-from agent.store.ids import read_ids
+from agent.store.ids import meant_by
 from agent.store.mongo_context_repository import MongoContextRepository
 
 log = get_logger()
@@ -77,12 +75,10 @@ class Doors:
         Raises:
             ConfigurationError: a folder of templates is not there.
         """
-        registry = settings.registry
-        templates = TemplateSource(repository, settings.templates, registry=registry)
+        templates = TemplateSource.of(repository, settings)
         for told in templates.problems:
             log.warning("template.unusable", problem=told)
-        manager = ContextManager(repository, repository.now, registry, settings)
-        service = RequestService(manager, templates, registry, repository)
+        service = RequestService.of(repository, templates, settings)
         return cls(
             settings, repository, client, templates, Submissions(service, repository),
             Hub(repository), Bell(client, settings.namespace),
@@ -106,12 +102,7 @@ class Doors:
             ContextNotFound: there is none.
             RequestInvalid: it cannot be an id.
         """
-        for candidate in read_ids(word):
-            try:
-                return self.repository.find_context(candidate)
-            except ContextNotFound:
-                continue
-        raise ContextNotFound(f"no context {word!r}")
+        return meant_by(word, self.repository.find_context)[1]
 
     def id_of(self, word: str) -> Any:
         """The id of the context that a path means.
@@ -120,10 +111,4 @@ class Doors:
             ContextNotFound: there is none.
             RequestInvalid: it cannot be an id.
         """
-        for candidate in read_ids(word):
-            try:
-                self.repository.find_status(candidate)
-            except ContextNotFound:
-                continue
-            return candidate
-        raise ContextNotFound(f"no context {word!r}")
+        return meant_by(word, self.repository.find_status)[0]

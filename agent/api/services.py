@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
+from agent.admission.surroundings import calls_in_flight, living_workers
 from agent.api import problem_kinds as kinds
 from agent.api.bodies import Body
 from agent.api.doors import Doors
@@ -14,7 +15,6 @@ from agent.api.problems import documented
 from agent.api.rendering import reply
 from agent.api.security import Operator, Reader
 from agent.api.shapes import ServiceAnswer, ServiceList
-from agent.api.surroundings import calls_in_flight, living_workers
 from agent.intake.request import Date
 from agent.models import Document
 from agent.projections.presence import threads_by_service
@@ -76,7 +76,7 @@ def services_router(doors: Doors) -> APIRouter:
 def _answers(doors: Doors, services: list[ServiceType]) -> list[Document]:
     repository = doors.repository
     states, counts = repository.service_states(), repository.count_by_status()
-    calls, workers = calls_in_flight(doors), living_workers(doors)
+    calls, workers = calls_in_flight(repository), living_workers(doors.client, doors.settings)
     threads = {} if workers is None else threads_by_service(workers)
     answers = []
     for service in services:

@@ -61,15 +61,9 @@ class Opened:
             ContextNotFound: there is none.
             RequestInvalid: it cannot be an id.
         """
-        from agent.store.ids import read_ids
+        from agent.store.ids import meant_by
 
-        for candidate in read_ids(word):
-            try:
-                self.repository.find_status(candidate)
-            except ContextNotFound:
-                continue
-            return candidate
-        raise ContextNotFound(f"no context {word!r}")
+        return meant_by(word, self.repository.find_status)[0]
 
     def close(self) -> None:
         """Let go of the connections."""

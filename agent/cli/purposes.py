@@ -121,8 +121,7 @@ def _warnings(found: Opened, purposes: list[Purpose]) -> list[str]:
     """What keeps a purpose from being used, for now."""
     from agent.intake.templates import TemplateSource
 
-    settings = found.settings
-    source = TemplateSource(found.repository, settings.templates, registry=settings.registry)
+    source = TemplateSource.of(found.repository, found.settings)
     warnings = (_warning(purpose, source) for purpose in purposes)
     return [warning for warning in warnings if warning]
 

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli.opened import Opened, opened
+from agent.cli.opened import opened
 from agent.cli.options import AsJson
 from agent.cli.output import add_row, console, id_word, new_table, say_json
 from agent.words import ago, milliseconds, moment, visible
 
 if TYPE_CHECKING:
-    from agent.admission.why import Surroundings
     from agent.models import Document
 
 MOST_RESULT_LINES = 40
 LONGEST_LINE = 2000
-MOST_CHILDREN = 500
 STEPS = ("step", "service", "status", "call", "after", "about it")
 TIMELINE = ("call", "at", "took", "what", "about it")
 
@@ -39,6 +37,7 @@ def show(
 ) -> None:
     """Show a context: what it is, every attempt, and why it is where it is; of a request of
     several steps, all of them."""
+    from agent.admission.surroundings import steps_of, surroundings
     from agent.admission.why import why
 
     with opened() as found:
@@ -46,60 +45,9 @@ def show(
         if as_json:
             say_json(document)
             return
-        children = steps_of(found, document)
-        around = surroundings(found, document, children)
+        children = steps_of(found.repository, document)
+        around = surroundings(found.repository, found.client, document, children)
     _print(document, why(document, around), around.now, children)
-
-
-def steps_of(found: Opened, document: Document) -> list[Document]:
-    """The children of a parent, in the order in which its template lists them."""
-    from agent.models import PARENT
-
-    if document.get("kind") != PARENT:
-        return []
-    listed = document.get("steps")
-    places = {key: place for place, key in enumerate(listed)} if isinstance(listed, list) else {}
-    children = found.repository.children_of(document["_id"], limit=MOST_CHILDREN)
-    return sorted(children, key=lambda each: places.get(str(each.get("step")), len(places)))
-
-
-def surroundings(
-    found: Opened, document: Document, children: Sequence[Document] = ()
-) -> Surroundings:
-    """What decides about a context beside itself, as far as it can be asked."""
-    from agent.admission.why import Surroundings
-
-    repository = found.repository
-    name = str(document.get("service_type"))
-    registry = found.settings.registry
-    # under the exact name alone it is claimed
-    service = registry.find(name) if name in registry else None
-    state = repository.service_states().get(name)
-    return Surroundings(
-        now=repository.now(),
-        leads=repository.leader() is not None,
-        pause=state.pause if state is not None else None,
-        threads=_threads(found, name),
-        in_flight=sum(
-            row.count
-            for row in repository.in_flight()
-            if row.service_type == name and not row.polls
-        ),
-        limit=found.settings.service(service).max_in_flight if service is not None else None,
-        steps=[(_key(each), str(each.get("status"))) for each in children]
-        or repository.statuses_before(document),
-    )
-
-
-def _threads(found: Opened, service_type: str) -> int | None:
-    from agent.errors import BrokerUnavailable
-    from agent.projections.presence import Presence, threads_by_service
-
-    try:
-        workers = Presence(found.client, found.settings.namespace).live()
-    except BrokerUnavailable:
-        return None
-    return threads_by_service(workers).get(service_type, 0)
 
 
 def _print(
@@ -177,21 +125,19 @@ def timeline(document: Document) -> Iterator[tuple[str, str, str, str, str]]:
 
 def step_row(child: Document) -> tuple[str, str, str, str, str, str]:
     """A step among others of its request."""
+    from agent.admission.surroundings import key_of
+
     after = child.get("after")
     parent = f"{child.get('parent_id')}_"
     names = [str(each).removeprefix(parent) for each in after] if isinstance(after, list) else []
     return (
-        _key(child),
+        key_of(child),
         str(child.get("service_type")),
         str(child.get("status")),
         str(child.get("attempt", "")),
         ", ".join(names),
         _about(child) if child.get("error") else id_word(child["_id"]),
     )
-
-
-def _key(child: Document) -> str:
-    return str(child.get("step") or id_word(child["_id"]))
 
 
 def _about(entry: Mapping[str, Any]) -> str:

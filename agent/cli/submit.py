@@ -134,17 +134,13 @@ def _inline(service: str | None, body: str | None) -> dict[str, Any] | None:
 
 
 def _store(found: Opened, asked: dict[str, Any]) -> str:
-    from agent.intake.context_manager import ContextManager
     from agent.intake.request_service import RequestService, read_request
     from agent.intake.templates import TemplateSource
 
-    settings, repository = found.settings, found.repository
-    registry = settings.registry
-    templates = TemplateSource(repository, settings.templates, registry=registry)
+    templates = TemplateSource.of(found.repository, found.settings)
     for problem in templates.problems:
         note(f"warning: {problem}")
-    manager = ContextManager(repository, repository.now, registry, settings)
-    context_id = RequestService(manager, templates, registry, repository).submit(
+    context_id = RequestService.of(found.repository, templates, found.settings).submit(
         read_request(asked), source="cli"
     )
     found.ring()

@@ -134,8 +134,7 @@ def _body_of(document: Mapping[str, Any]) -> Iterator[str]:
 def _source(found: Opened) -> TemplateSource:
     from agent.intake.templates import TemplateSource
 
-    settings = found.settings
-    source = TemplateSource(found.repository, settings.templates, registry=settings.registry)
+    source = TemplateSource.of(found.repository, found.settings)
     for problem in source.problems:
         note(f"warning: {problem}")
     return source

@@ -45,7 +45,7 @@ class Adopt:
         """
         settings = repository.settings
         registry = settings.registry
-        templates = TemplateSource(repository, settings.templates, registry=registry)
+        templates = TemplateSource.of(repository, settings)
         for problem in templates.problems:
             log.warning("template.refused", problem=problem)
         limits = {name: settings.service(each).max_attempts for name, each in registry.items()}

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from agent.errors import RequestInvalid
 from agent.intake.rules import MAX_ATTEMPTS
 from agent.intake.templates import INLINE
-from agent.intake.values import as_date, is_urgent
+from agent.intake.values import as_date, is_urgent, problem_of
 from agent.models import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 
@@ -81,10 +81,6 @@ def read_request(body: Mapping[str, Any]) -> Request:
         return Request.model_validate(body)
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestInvalid("; ".join(_problem(error) for error in errors)) from None
-
-
-def _problem(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "the request"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"`{where}`: {message}"
+        raise RequestInvalid(
+            "; ".join(problem_of(each, "the request") for each in errors)
+        ) from None

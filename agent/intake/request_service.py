@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.errors import RequestInvalid
 from agent.intake.choice import Choice, Chosen, completed
@@ -12,6 +12,10 @@ from agent.intake.request import Request, read_request
 from agent.intake.templates import TemplateSource
 from agent.models import HIGHEST_PRIORITY, RequestData, new_id
 from agent.services import ServiceRegistry
+from agent.settings import Settings
+
+if TYPE_CHECKING:
+    from agent.store.mongo_context_repository import MongoContextRepository
 
 __all__ = ["Request", "RequestService", "read_request"]
 
@@ -32,6 +36,14 @@ class RequestService:
     ) -> None:
         self._context_manager = context_manager
         self._choice = Choice(templates, purposes, registry)
+
+    @classmethod
+    def of(
+        cls, repository: MongoContextRepository, templates: TemplateSource, settings: Settings
+    ) -> RequestService:
+        """By the settings, with the purposes that are stored."""
+        manager = ContextManager(repository, repository.now, settings.registry, settings)
+        return cls(manager, templates, settings.registry, repository)
 
     def submit(self, request: Request, *, source: str = "api", id: str | None = None) -> str:
         """Store one request: the id of its context, or of the parent of its steps.

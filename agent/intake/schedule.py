@@ -13,7 +13,7 @@ from agent.errors import NotStorable, RequestInvalid
 from agent.intake.context_manager import check_depth
 from agent.intake.cron import Cron, Interval, Rule, in_milliseconds
 from agent.intake.request import Date, Request, read_request
-from agent.intake.values import as_date, shown, told
+from agent.intake.values import as_date, problem_of, shown, told
 from agent.models import Document
 from agent.store.connection import encoded_size
 
@@ -174,7 +174,6 @@ def document_of(schedule: Schedule, now: datetime) -> Document:
 
 
 def _problem(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "the schedule"
-    if where == "name" and error["type"] == "string_pattern_mismatch":
+    if error["loc"] == ("name",) and error["type"] == "string_pattern_mismatch":
         return "`name` must be up to 100 letters, digits, - _ and ., a letter or digit first"
-    return f"`{where}`: {str(error['msg']).removeprefix('Value error, ')}"
+    return problem_of(error, "the schedule")

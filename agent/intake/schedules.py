@@ -15,7 +15,6 @@ from agent.errors import (
     RequestInvalid,
     ScheduleNotFound,
 )
-from agent.intake.context_manager import ContextManager
 from agent.intake.request_service import RequestService
 from agent.intake.schedule import (
     Schedule,
@@ -58,10 +57,8 @@ class Schedules:
             ConfigurationError: a setting is wrong.
         """
         settings = repository.settings
-        registry = settings.registry
-        templates = TemplateSource(repository, settings.templates, registry=registry)
-        manager = ContextManager(repository, repository.now, registry, settings)
-        return cls(repository, RequestService(manager, templates, registry, repository))
+        templates = TemplateSource.of(repository, settings)
+        return cls(repository, RequestService.of(repository, templates, settings))
 
     def add(self, schedule: Schedule, *, replace: bool = False) -> Document:
         """Store a schedule; as it is stored.

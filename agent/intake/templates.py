@@ -17,6 +17,7 @@ from agent.intake.template_steps import inputs_beside, read_steps
 from agent.intake.values import as_text, as_version, kind_of, listed, shown, told
 from agent.models import Document, Step, Template
 from agent.services import ServiceRegistry, ServiceType
+from agent.settings import Settings
 from agent.versions import DEFAULT_VERSION, version_order
 
 INLINE = "inline"
@@ -203,6 +204,15 @@ class TemplateSource:
         self._loaded: dict[str, dict[str, ReadTemplate]] = {}
         for folder in folders:
             self.load_folder(folder)
+
+    @classmethod
+    def of(cls, stored: StoredTemplates, settings: Settings) -> TemplateSource:
+        """By the settings: the collection, and the folders that they name.
+
+        Raises:
+            ConfigurationError: one of the folders is not there.
+        """
+        return cls(stored, settings.templates, registry=settings.registry)
 
     def load_folder(self, path: str | Path) -> list[ReadTemplate]:
         """Load every `*.json` of a folder; a file that is wrong costs only itself.

@@ -98,6 +98,12 @@ def listed(names: Sequence[object]) -> str:
     return ", ".join(map(str, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
+def problem_of(error: Mapping[str, Any], whole: str) -> str:
+    """One of pydantic's errors in words: its field, or the whole, and what is wrong with it."""
+    where = ".".join(str(part) for part in error["loc"]) or whole
+    return f"`{where}`: {str(error['msg']).removeprefix('Value error, ')}"
+
+
 def told(problems: Sequence[str]) -> str:
     """Problems as one message: twenty of them, and how many more there are."""
     more = len(problems) - _TOLD

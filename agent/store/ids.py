@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from uuid import UUID
 
-from agent.errors import RequestInvalid
+from agent.errors import ContextNotFound, RequestInvalid
 from agent.store.ejson import decode_id
+
+Found = TypeVar("Found")
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
@@ -23,6 +26,24 @@ def read_ids(word: str) -> list[Any]:
     """
     read = [_read_extended(word), *_read_digits(word)]
     return [word, *(value for value in read if value is not None)]
+
+
+def meant_by(word: str, ask: Callable[[Any], Found]) -> tuple[Any, Found]:
+    """The id that is meant, and what was found under it.
+
+    Args:
+        ask: for a context by its id; raises `ContextNotFound` where there is none.
+
+    Raises:
+        ContextNotFound: there is none of any of these ids.
+        RequestInvalid: it cannot be an id.
+    """
+    for candidate in read_ids(word):
+        try:
+            return candidate, ask(candidate)
+        except ContextNotFound:
+            continue
+    raise ContextNotFound(f"no context {word!r}")
 
 
 def _read_extended(word: str) -> Any:

@@ -15,6 +15,7 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from agent.admission.surroundings import surroundings
 from agent.admission.why import why
 from agent.cli import listing, show
 from agent.cli.opened import Opened
@@ -114,7 +115,7 @@ def look_at_all(installation: Installation) -> None:
         say_json(documents)
         for context_id in (each["_id"] for each in documents if each["_id"].startswith("bad")):
             document = repository.find_context(context_id)
-            around = show.surroundings(found, document)
+            around = surroundings(found.repository, found.client, document)
             show._print(document, why(document, around), around.now)
             say_json(document)
     assert len(documents) == len(installation.raw())
