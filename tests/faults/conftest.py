@@ -39,3 +39,10 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
     """A Redis that the tests of one file may empty and cut off."""
     with running_redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture
+def no_workers(line: Line) -> Iterator[None]:
+    """Each test begins without any, on the line of its file."""
+    yield
+    line.stop_workers()

@@ -18,19 +18,15 @@ QUEUE_LEASE_SECONDS = 50
 """The timeout of the services here, and 30 s."""
 
 
+pytestmark = pytest.mark.usefixtures("no_workers")
+
+
 @pytest.fixture(scope="module")
 def line(new_line: LineFactory) -> Iterator[Line]:
     """A line with a bridge and no workers."""
     with new_line() as line:
         line.start_bridge()
         yield line
-
-
-@pytest.fixture(autouse=True)
-def no_workers(line: Line) -> Iterator[None]:
-    """Each test begins without any."""
-    yield
-    line.stop_workers()
 
 
 def test_kill_9_amid_calls_loses_nothing_and_sends_no_message_twice(

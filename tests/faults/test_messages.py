@@ -23,19 +23,15 @@ QUEUE_LEASE_SECONDS = 31
 """A timeout of one second, and 30 s."""
 
 
+pytestmark = pytest.mark.usefixtures("no_workers")
+
+
 @pytest.fixture(scope="module")
 def line(new_line: LineFactory) -> Iterator[Line]:
     """A line whose queued contexts come back soon when their messages are lost."""
     with new_line(lease=30, ANALYSIS_BASE_TIMEOUT="1") as line:
         line.start_bridge()
         yield line
-
-
-@pytest.fixture(autouse=True)
-def no_workers(line: Line) -> Iterator[None]:
-    """Each test begins without any."""
-    yield
-    line.stop_workers()
 
 
 def queue_of(line: Line, service: ServiceType) -> str:

@@ -47,19 +47,15 @@ ELSEWHERE: list[Document] = [
 """What they replace the whole document with: it is then theirs, and nothing of ours touches it."""
 
 
+pytestmark = pytest.mark.usefixtures("no_workers")
+
+
 @pytest.fixture(scope="module")
 def line(new_line: LineFactory) -> Iterator[Line]:
     """A line whose worker does many at once."""
     with new_line() as line:
         line.start_bridge()
         yield line
-
-
-@pytest.fixture(autouse=True)
-def no_workers(line: Line) -> Iterator[None]:
-    """Each test begins without any."""
-    yield
-    line.stop_workers()
 
 
 def calls_of(line: Line, document: Document) -> list[Call]:

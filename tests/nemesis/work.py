@@ -41,8 +41,6 @@ class Work:
         self.retried: list[Any] = []
         """What operators tried on them; it may have been too early or too late."""
         self.deleted: list[Any] = []
-        self.unacknowledged = 0
-        """Batches whose insert was not acknowledged: of each context it is open whether it is."""
         self.error: BaseException | None = None
 
     def start(self) -> None:
@@ -79,8 +77,7 @@ class Work:
     def _submit(self, batch: Batch) -> list[Any]:
         try:
             ids = self._insert(batch) if batch.service is None else self._create(batch)
-        except (AgentError, PyMongoError):
-            self.unacknowledged += 1
+        except (AgentError, PyMongoError):  # of each it is open whether it is stored
             return []
         self.submitted += ids
         return ids
