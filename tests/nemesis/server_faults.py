@@ -12,6 +12,9 @@ from tests.waiting import wait_until
 MARK = "nemesis:mark"
 """Lies in Redis while that has kept its data."""
 
+LOG_MS = 10_000
+"""How long its log may take."""
+
 
 class ServerKilled(Injection):
     """SIGKILL to a server; a while later it is there again, on its port, with its data."""
@@ -43,7 +46,10 @@ class RedisKilled(ServerKilled):
         self._server, self._client, self._keeps_data = server, client, keeps_data
 
     def begin(self) -> None:
+        """Kill it once the mark is in its log, whose writing a busy disk puts off by up to 2 s."""
         self._client.set(MARK, "1")
+        on_disk, _ = self._client.waitaof(1, 0, LOG_MS)
+        assert on_disk, f"Redis wrote nothing to its log for {LOG_MS} ms"
         super().begin()
 
     def end(self) -> None:
