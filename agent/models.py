@@ -59,6 +59,8 @@ PARENT = "parent"
 """The `kind` of a parent; it is never claimed."""
 REQUEST = "REQUEST"
 """The `service_type` of the parent of a request's steps, which no service has."""
+BATCH = "BATCH"
+"""Likewise of the parent of a batch's items."""
 
 
 class WaitReason(StrEnum):

@@ -18,10 +18,12 @@ from agent.duties.steps import (
     why_failed,
 )
 from agent.intake.families import COMPLETE_WITHIN
-from agent.models import FINAL, OPEN, Document, ErrorRecord, Status
+from agent.models import FINAL, OPEN, PARENT, Document, ErrorRecord, Status
 from agent.store import parent_changes
 from agent.store.changes import Write
+from agent.store.marks import is_child
 from agent.store.parents import INCOMPLETE, in_template_order
+from agent.store.retention import Retention
 
 LOOK_AGAIN = timedelta(minutes=10)
 """An open parent is looked at so often without any mark: if one should ever be lost, no parent is
@@ -52,7 +54,9 @@ class Plan:
     """How many steps begin."""
 
 
-def plan_request(parent: Document, children: Sequence[Document], now: datetime) -> Plan:
+def plan_request(
+    parent: Document, children: Sequence[Document], now: datetime, retention: Retention
+) -> Plan:
     """What follows for a request whose steps were read after it."""
     plan = Plan()
     reopening = [child for child in children if reopens(child)]
@@ -65,7 +69,10 @@ def plan_request(parent: Document, children: Sequence[Document], now: datetime) 
     if incomplete or is_cancelled(parent):
         open_ = [step for step in steps if step.status in OPEN]
         plan.steps = [
-            parent_changes.cancel_children(now, Status(step.status), [step.id]) for step in open_
+            parent_changes.cancel_children(
+                now, Status(step.status), [step.id], fence=parent["fence"]
+            )
+            for step in open_
         ]
     else:
         moves = moves_of(steps)
@@ -78,7 +85,7 @@ def plan_request(parent: Document, children: Sequence[Document], now: datetime) 
         for child in children
         if "unsettled" in child
     ]
-    recount(plan, parent, counts, steps, now)
+    recount(plan, parent, counts, steps, now, retention=retention)
     return plan
 
 
@@ -88,10 +95,13 @@ def recount(
     counts: Counter[str],
     steps: Sequence[StepState],
     now: datetime,
+    *,
+    retention: Retention,
 ) -> None:
     """Write down how far a parent is, and how it ends."""
     if parent.get("status") in FINAL:
-        plan.parent = parent_changes.leave(now, parent) if "unsettled" in parent else None
+        plan.keeps = kept_with(parent)
+        plan.parent = leaves(parent, now)
         return
     total, there = total_of(parent), sum(counts.values())
     progress = progress_of(counts, total)
@@ -118,9 +128,7 @@ def recount(
             now, parent, look_at=look_at, **{"results.progress": progress}
         )
         return
-    keep = kept_for(parent)
-    if keep is not None:
-        plan.keeps = (parent["_id"], now + keep)
+    keep = retention.of_end(parent, plan.ends)
     plan.parent = parent_changes.verdict(
         now, parent, plan.ends, progress=progress, error=error, keep=keep
     )
@@ -132,15 +140,34 @@ def plan_reopening(parent: Document, reopening: Sequence[Document], now: datetim
     return Plan(
         keeps=(parent["_id"], None) if is_kept else None,
         parent=parent_changes.reopen(now, parent),
-        marks=[
-            parent_changes.unmark_reopening(child["_id"], token_of(child)) for child in reopening
-        ],
+        marks=[told(child) for child in reopening],
     )
+
+
+def told(child: Document) -> Write:
+    """The parent is open, and what a child had to tell it was heard; what else its mark says is
+    still to be done."""
+    if child.get("kind") == PARENT and child.get("status") in FINAL:
+        return parent_changes.unmark(child["_id"], token_of(child))
+    return parent_changes.unmark_reopening(child["_id"], token_of(child))
+
+
+def leaves(parent: Document, now: datetime) -> Write | None:
+    """A final parent, unless it has something to tell its batch."""
+    if "unsettled" not in parent or tells(parent):
+        return None
+    return parent_changes.leave(now, parent)
 
 
 def reopens(child: Document) -> bool:
     mark = child.get("unsettled")
     return isinstance(mark, dict) and bool(mark.get("reopens"))
+
+
+def tells(parent: Document) -> bool:
+    """Whether a parent has something to tell the batch that it is part of."""
+    mark = parent.get("unsettled")
+    return is_child(parent) and isinstance(mark, dict) and bool({"tells", "reopens"} & mark.keys())
 
 
 def token_of(child: Document) -> Any:
@@ -157,16 +184,18 @@ def is_given_up(parent: Document, there: int, now: datetime) -> bool:
     """Whether its creation was interrupted, and nobody has finished it for long."""
     made_at = as_date(parent.get("created_at"), now)
     complete_by = as_date(parent.get("incomplete_at"), made_at + COMPLETE_WITHIN)
-    return there < total_of(parent) and complete_by <= now
+    is_expanding = isinstance(parent.get("expanding"), dict)
+    return there < total_of(parent) and complete_by <= now and not is_expanding
 
 
 def is_cancelled(parent: Document) -> bool:
     return bool(parent.get("cancelling")) or parent.get("status") == Status.CANCELLED
 
 
-def kept_for(parent: Document) -> timedelta | None:
-    seconds = parent.get("retention_seconds")
-    return timedelta(seconds=seconds) if isinstance(seconds, int | float) else None
+def kept_with(parent: Document) -> tuple[Any, datetime] | None:
+    """Until when the children of a final parent are kept, if that is not for ever."""
+    until = parent.get("expire_at")
+    return (parent["_id"], until) if isinstance(until, datetime) else None
 
 
 def as_date(value: Any, default: datetime) -> datetime:

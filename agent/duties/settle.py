@@ -7,7 +7,7 @@ processes may settle at once, and each may die anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,16 +16,21 @@ from agent.duties.plan import (
     as_date,
     is_cancelled,
     is_given_up,
+    kept_with,
+    leaves,
     plan_reopening,
     plan_request,
     recount,
     reopens,
+    tells,
     token_of,
+    told,
     total_of,
 )
 from agent.logs import get_logger
 from agent.models import FINAL, PARENT, Document, context_key
 from agent.store import parent_changes
+from agent.store.changes import Write
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.parents import LOOK_AHEAD
 
@@ -41,10 +46,19 @@ log = get_logger()
 
 
 class Settle:
-    """Settles what has changed. Idempotent: done twice, or by two, it comes to the same."""
+    """Settles what has changed. Idempotent: done twice, or by two, it comes to the same.
 
-    def __init__(self, repository: MongoContextRepository) -> None:
+    Args:
+        on_expanding: told of a batch whose rows are not all items yet.
+    """
+
+    def __init__(
+        self,
+        repository: MongoContextRepository,
+        on_expanding: Callable[[], None] = lambda: None,
+    ) -> None:
         self._repository = repository
+        self._on_expanding = on_expanding
 
     def run(self) -> bool:
         """Settle all that there is, within bounds; whether anything may begin now.
@@ -67,8 +81,7 @@ class Settle:
         """Look at what is unsettled; whether anything was written, and whether anything begins."""
         marked: dict[str | None, list[Document]] = {}
         for document in found:
-            whose = document["_id" if document.get("kind") == PARENT else "parent_id"]
-            marked.setdefault(whose if isinstance(whose, str) else None, []).append(document)
+            marked.setdefault(_whose(document), []).append(document)
         done = began = False
         ids = list(marked)
         for start in range(0, len(ids), PARENTS_AT_ONCE):
@@ -120,7 +133,11 @@ class Settle:
         for child in self._repository.steps_of([*families]):
             families[child["parent_id"]].append(child)
         now = self._repository.now()
-        plans = [plan_request(parent, families[parent["_id"]], now) for parent in parents]
+        parents = [each for each in parents if self._is_read(each, families[each["_id"]], now)]
+        retention = self._repository.retention
+        plans = [
+            plan_request(parent, families[parent["_id"]], now, retention) for parent in parents
+        ]
         done, whole = self._do(plans)
         began = any(plan.began for plan in plans)
         if whole or len(parents) == 1:
@@ -130,12 +147,19 @@ class Settle:
         alone = [self._settle_requests([parent]) for parent in fresh if not _is_asked(parent)]
         return done or any(each for each, _ in alone), began or any(each for _, each in alone)
 
+    def _is_read(self, parent: Document, steps: Sequence[Document], now: datetime) -> bool:
+        """Whether these are all of its steps. What moves in the index while it is read may be
+        missing: a request is not given up for that, but looked at again."""
+        if not is_given_up(parent, len(steps), now):
+            return True
+        return sum(self._repository.count_children(parent["_id"]).values()) < total_of(parent)
+
     def _do(self, plans: Sequence[Plan]) -> tuple[bool, bool]:
         """Whether anything was written, and whether each parent was that had to be."""
         repository = self._repository
         for plan in plans:
-            if plan.keeps is not None:
-                repository.keep_children(*plan.keeps)
+            if plan.keeps is not None and not repository.keep_children(*plan.keeps):
+                plan.parent, plan.steps, plan.marks = None, [], []  # it is looked at again
         moved = repository.write_each([write for plan in plans for write in plan.steps])
         wanted = [plan.parent for plan in plans if plan.parent is not None]
         written = repository.write_each(wanted)
@@ -148,20 +172,21 @@ class Settle:
 
     def _settle_batch(self, parent: Document, marked: Sequence[Document]) -> bool:
         """Whether anything was written."""
+        if "expanding" in parent:
+            self._on_expanding()
         now = self._repository.now()
         # they are read after their parent; what was seen of them before counts for nothing
-        ids = [each["_id"] for each in marked if each.get("kind") != PARENT]
+        ids = [each["_id"] for each in marked if each["_id"] != parent["_id"]]
         children = self._repository.marks_of(ids) if ids else []
         children = [child for child in children if "unsettled" in child]
         reopening = [child for child in children if reopens(child)]
-        if reopening:
+        if reopening and parent.get("status") in FINAL:
             return self._do_one(parent, plan_reopening(parent, reopening, now))
         due = as_date((parent.get("unsettled") or {}).get("at"), now)
-        plan = Plan(
-            marks=[parent_changes.unmark(child["_id"], token_of(child)) for child in children]
-        )
+        plan = Plan(marks=[_heard(child) for child in children])
         if parent.get("status") in FINAL:
-            plan.parent = parent_changes.leave(now, parent) if "unsettled" in parent else None
+            plan.keeps = kept_with(parent) if "unsettled" in parent else None
+            plan.parent = leaves(parent, now)
         elif due > now + LOOK_AHEAD or children:
             pace = timedelta(seconds=total_of(parent) / COUNTED_A_SECOND)
             plan.parent = parent_changes.note(
@@ -176,10 +201,10 @@ class Settle:
         there = sum(counts.values())
         is_open = any(count and status not in FINAL for status, count in counts.items())
         if is_open and (is_given_up(parent, there, now) or is_cancelled(parent)):
-            self._repository.cancel_children(parent["_id"])
+            self._repository.cancel_children(parent["_id"], fence=parent["fence"])
             return True
         plan = Plan()
-        recount(plan, parent, counts, (), now)
+        recount(plan, parent, counts, (), now, retention=self._repository.retention)
         return self._do_one(parent, plan)
 
     def _do_one(self, parent: Document, plan: Plan) -> bool:
@@ -193,6 +218,21 @@ class Settle:
                 log.info(
                     "parent.ended", context_id=context_key(parent["_id"]), status=str(plan.ends)
                 )
+
+
+def _whose(document: Document) -> str | None:
+    """The id of the parent that a mark points to: of a parent its own, unless it has something to
+    tell the batch that it is part of."""
+    own = document.get("kind") == PARENT and not tells(document)
+    whose = document["_id"] if own else document.get("parent_id")
+    return whose if isinstance(whose, str) else None
+
+
+def _heard(child: Document) -> Write:
+    """A child of a batch that is open, and is counted anew."""
+    if child.get("kind") == PARENT:
+        return told(child)
+    return parent_changes.unmark(child["_id"], token_of(child))
 
 
 def _is_asked(parent: Document) -> bool:

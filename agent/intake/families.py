@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from agent.durations import Kept
 from agent.errors import RequestInvalid
+from agent.intake.callbacks import callback_fields
 from agent.intake.values import listed, shown
 from agent.models import (
     PARENT,
@@ -23,6 +25,7 @@ from agent.models import (
     new_id,
     step_id,
 )
+from agent.store.retention import retention_fields
 
 COMPLETE_WITHIN = timedelta(minutes=10)
 """A parent whose children are not all stored by then fails."""
@@ -45,7 +48,7 @@ class Terms:
     metadata: Any
     source: str
     max_attempts: Callable[[Step], int]
-    retention: timedelta | None = None
+    retention: Kept | None = None
 
 
 def parent_of(
@@ -56,6 +59,7 @@ def parent_of(
     template_id: str,
     template_version: str,
     id: str | None = None,
+    callback_url: str | None = None,
 ) -> Context:
     """The parent: open from the beginning, and never claimed."""
     complete_by = terms.now + COMPLETE_WITHIN
@@ -66,9 +70,9 @@ def parent_of(
         "incomplete_at": complete_by,
         "unsettled": {"at": complete_by},
         "results": {"progress": {"total": len(steps), **progress, "percentage": 0.0}},
+        **callback_fields(callback_url),
+        **retention_fields(terms.retention),
     }
-    if terms.retention is not None:
-        more["retention_seconds"] = terms.retention.total_seconds()
     return Context(
         id=id or new_id("ctx"),
         kind=PARENT,
@@ -77,7 +81,7 @@ def parent_of(
         template=Template(id=template_id, version=template_version, service_type=REQUEST),
         request=request,
         started_at=terms.now,
-        **_common(terms, terms.priority, terms.due),
+        **common(terms, terms.priority, terms.due),
         **more,
     )
 
@@ -135,12 +139,13 @@ def _child(parent_id: str, step: Step, request: RequestData, terms: Terms) -> Co
         step=step.key,
         after=[step_id(parent_id, key) for key in step.after],
         max_attempts=terms.max_attempts(step),
-        **_common(terms, step.priority or terms.priority, due),
+        **common(terms, step.priority or terms.priority, due),
         **more,
     )
 
 
-def _common(terms: Terms, priority: int, available_at: datetime) -> dict[str, Any]:
+def common(terms: Terms, priority: int, available_at: datetime) -> dict[str, Any]:
+    """The fields that are alike in all contexts of a request."""
     return {
         "priority": clamp_priority(priority),
         "tags": {} if terms.tags is None else terms.tags,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -69,6 +71,30 @@ class Submitted:
     existing: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What makes two submissions the same, or keeps one away while the other is not finished.
+
+    Args:
+        fingerprint: what two submissions of the same have in common.
+        not_before: when it may run.
+    """
+
+    fingerprint: str
+    idempotency_key: str | None = None
+    unique_key: str | None = None
+    not_before: datetime | None = None
+
+    @classmethod
+    def of(cls, request: Request, fingerprint: str) -> Asked:
+        """The keys of a request."""
+        return cls(fingerprint, request.idempotency_key, request.unique_key, request.available_at)
+
+
+Make = Callable[[str], object]
+"""Stores what is asked for under this id."""
+
+
 class Submissions:
     """Hands requests to the `RequestService`, each once under its keys."""
 
@@ -93,18 +119,30 @@ class Submissions:
             StoreUnavailable: MongoDB did not answer. Sent again under the same idempotency key, it
                 makes one request all the same.
         """
-        if request.idempotency_key is None:
-            return self._unique(request, id or new_id("ctx"), source)
-        held = self._keys.reserve(
-            f"{owner} {request.idempotency_key}",
-            fingerprint=fingerprint_of(request),
-            request_id=new_id("ctx"),
-        )
-        return self._make(held, request, source) if held.is_ours else _found(held, request)
 
-    def _make(self, held: Reservation, request: Request, source: str) -> Submitted:
+        def make(request_id: str) -> None:
+            self._service.submit(request, source=source, id=request_id)
+
+        return self.once(Asked.of(request, fingerprint_of(request)), make, owner=owner, id=id)
+
+    def once(self, asked: Asked, make: Make, *, owner: str, id: str | None = None) -> Submitted:
+        """Have something stored, or find what came under its keys before; as `submit` does.
+
+        Args:
+            make: does it, idempotent by the id that it is given; `AlreadyStored` is no error.
+        """
+        if asked.idempotency_key is None:
+            return self._unique(asked, id or new_id("ctx"), make)
+        held = self._keys.reserve(
+            f"{owner} {asked.idempotency_key}",
+            fingerprint=asked.fingerprint,
+            request_id=id or new_id("ctx"),
+        )
+        return self._make(held, asked, make) if held.is_ours else _found(held, asked)
+
+    def _make(self, held: Reservation, asked: Asked, make: Make) -> Submitted:
         try:
-            submitted = self._unique(request, held.request_id, source)
+            submitted = self._unique(asked, held.request_id, make)
         except (RequestInvalid, NotStorable):
             self._keys.give_back(held, forget=True)
             raise
@@ -120,15 +158,15 @@ class Submissions:
         except StoreUnavailable as exc:  # the next one has to wait until it counts as dead
             log.warning("idempotency_key.kept", error=str(exc))
 
-    def _unique(self, request: Request, request_id: str, source: str) -> Submitted:
-        key = request.unique_key
+    def _unique(self, asked: Asked, request_id: str, make: Make) -> Submitted:
+        key = asked.unique_key
         if key is None:
-            return self._create(request, request_id, source)
-        hold = self._take(key, request_id, request.available_at)
+            return self._create(make, request_id)
+        hold = self._take(key, request_id, asked.not_before)
         if not hold.is_ours:
             return Submitted(hold.request_id, existing=True)
         try:
-            return self._create(request, request_id, source)
+            return self._create(make, request_id)
         except (RequestInvalid, NotStorable):
             self._keys.give_unique_back(key, request_id)
             raise
@@ -144,11 +182,10 @@ class Submissions:
                 raise StillInProgress("a request with the same `unique_key` is being stored")
             threading.Event().wait(LOOK_SECONDS)
 
-    def _create(self, request: Request, request_id: str, source: str) -> Submitted:
-        try:
-            return Submitted(self._service.submit(request, source=source, id=request_id))
-        except AlreadyStored:  # by whoever had the key before and died
-            return Submitted(request_id)
+    def _create(self, make: Make, request_id: str) -> Submitted:
+        with suppress(AlreadyStored):  # by whoever had the key before and died
+            make(request_id)
+        return Submitted(request_id)
 
 
 def fingerprint_of(request: Request) -> str:
@@ -157,8 +194,8 @@ def fingerprint_of(request: Request) -> str:
     return sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _found(held: Reservation, request: Request) -> Submitted:
-    if held.fingerprint != fingerprint_of(request):
+def _found(held: Reservation, asked: Asked) -> Submitted:
+    if held.fingerprint != asked.fingerprint:
         raise IdempotencyKeyReused(
             "another request came under this idempotency key less than 24 hours ago"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from agent.models import (
     PARENT,
@@ -21,7 +22,8 @@ from agent.models import (
     Status,
 )
 from agent.store.changes import Write, cancel, guard, with_kind
-from agent.store.marks import marked
+from agent.store.ends import with_end
+from agent.store.marks import is_child, marked
 
 BY_SETTLE = "settle"
 """In `cancelled_by` of a step that was cancelled because one before it failed."""
@@ -55,10 +57,33 @@ def block_again(now: datetime, step_id: Any) -> Write:
     return marked(Write(filter, update), now, reopens=True)
 
 
-def cancel_children(now: datetime, status: Status, ids: list[Any]) -> Write:
+def cancel_requests(now: datetime, ids: list[Any], *, fence: int | None = None) -> Write:
+    """With the whole: those of these that are requests of several steps, and open. Settle cancels
+    their steps."""
+    # what one of them has to tell the whole stays in its mark
+    update = {"updated_at": now, "cancelling": True, "unsettled.at": now}
+    open_ = {"_id": {"$in": ids}, "kind": PARENT, "status": str(Status.PROCESSING)}
+    open_ |= not_begun_since(fence)
+    return Write(open_, {"$set": update, "$unset": {"retrying": ""}, "$inc": {"fence": 1}})
+
+
+def cancel_children(
+    now: datetime, status: Status, ids: list[Any], *, fence: int | None = None
+) -> Write:
     """With the whole: those of these that still have that status. Its parent is looked at anyway,
-    so they need no marks."""
-    return cancel(now, {"$in": ids}, only=status)
+    so they need no marks.
+
+    Args:
+        fence: of the parent when it was seen to be cancelled.
+    """
+    write = cancel(now, {"$in": ids}, only=status)
+    return write._replace(filter={**write.filter, **not_begun_since(fence)})
+
+
+def not_begun_since(fence: int | None) -> Document:
+    """What no retry of the whole has begun anew since its parent had that fence: whoever comes late
+    with a cancellation undoes no retry that came after it."""
+    return {} if fence is None else {"round": {"$not": {"$gt": fence}}}
 
 
 def _moved(change: Change, now: datetime, step_id: Any, **fields: Any) -> Write:
@@ -86,7 +111,7 @@ def unmark_reopening(step_id: Any, token: Any) -> Write:
 def note(now: datetime, parent: Document, *, look_at: datetime, **fields: Any) -> Write:
     """Something has been counted, or is to be at that time."""
     open_ = guard_parent(parent, Status.PROCESSING)
-    return _written(open_, now, {"unsettled": {"at": look_at}, **fields}, {})
+    return _written(open_, now, {"unsettled": _still(parent, look_at), **fields}, {})
 
 
 def leave(now: datetime, parent: Document) -> Write:
@@ -111,26 +136,36 @@ def verdict(
         "completed_at": now,
         "results.progress": progress,
     }
-    unset = {"unsettled": "", "retrying": ""}
+    unset = {"retrying": ""}
+    if is_child(parent):
+        fields["unsettled"] = {**_still(parent, now), "token": uuid4().hex, "tells": True}
+    elif keep is not None:  # its children are to be kept as long
+        fields["unsettled"] = {"at": now}
+    else:
+        unset["unsettled"] = ""
     if error is not None:
         fields["error"] = with_kind(error)
     else:
         unset["error"] = ""
     if keep is not None:
         fields["expire_at"] = now + keep
-    return _written(guard_parent(parent, source), now, fields, unset)
+    return with_end(parent, _written(guard_parent(parent, source), now, fields, unset), now)
 
 
 def reopen(now: datetime, parent: Document, **fields: Any) -> Write:
     """A child was begun anew. One that is open stays as it is, but for its fence."""
+    is_open = parent.get("status") == Status.PROCESSING
+    mark = _still(parent, now)
+    if is_child(parent) and not is_open:
+        mark |= {"token": uuid4().hex, "reopens": True}
     write = _written(
         {"_id": parent["_id"], "fence": parent["fence"]},
         now,
         {"status": str(PARENT_TRANSITIONS[ParentChange.REOPEN].target),
-         "unsettled": {"at": now}, **fields},
+         "unsettled": mark, **fields},
         {},
     )  # fmt: skip
-    if parent.get("status") == Status.PROCESSING:
+    if is_open:
         return write
     unset = dict.fromkeys(("error", "expire_at", "cancelling"), "")
     update = {**write.update, "$unset": unset}
@@ -143,7 +178,7 @@ def ask_to_cancel(now: datetime, parent: Document) -> Write:
     return _written(
         guard_parent(parent, Status.PROCESSING),
         now,
-        {"cancelling": True, "unsettled": {"at": now}},
+        {"cancelling": True, "unsettled": _still(parent, now)},
         {"retrying": ""},
     )
 
@@ -164,12 +199,21 @@ def of_round(write: Write, round_: int) -> Write:
 def retried(now: datetime, parent: Document) -> Write:
     """All has been begun anew that was to be."""
     open_ = guard_parent(parent, Status.PROCESSING)
-    return _written(open_, now, {"unsettled": {"at": now}}, {"retrying": ""})
+    return _written(open_, now, {"unsettled": _still(parent, now)}, {"retrying": ""})
 
 
 def guard_parent(parent: Document, status: Status) -> Document:
     """The filter of a write that follows from what was read of a parent."""
     return {"_id": parent["_id"], "kind": PARENT, "fence": parent["fence"], "status": str(status)}
+
+
+def _still(parent: Document, at: datetime) -> Document:
+    """When to look at a parent; what it has to tell its batch stays until that was done."""
+    mark = parent.get("unsettled")
+    if is_child(parent) and isinstance(mark, dict) and mark.get("reopens"):
+        # an end that its batch has not heard of is none any more, or is told anew
+        return {name: value for name, value in mark.items() if name != "tells"} | {"at": at}
+    return {"at": at}
 
 
 def _written(filter: Document, now: datetime, fields: Document, unset: Document) -> Write:

@@ -33,9 +33,12 @@ INCOMPLETE = "IncompleteRequest"
 
 STEP = {
     "_id": 1, "parent_id": 1, "status": 1, "step": 1, "after": 1, "on_failure": 1,
-    "cancelled_by": 1, "unsettled": 1, "error.type": 1,
+    "cancelled_by": 1, "unsettled": 1, "error.type": 1, "kind": 1,
 }  # fmt: skip
 """What settle decides by; none of what a step carries."""
+RETRIED_CHILD = {**RETRIED, "kind": 1, "status": 1, "cancelling": 1, "unsettled": 1}
+STAYS_OPEN: Document = {"cancelling": {"$ne": True}}
+"""Nobody has asked it to end: a request of several steps that ends is settle's."""
 WITHOUT_PAYLOAD = {"template.service_template": 0, "request": 0, "results": 0}
 
 
@@ -85,7 +88,7 @@ class Parents(Operations):
     def parents(self, ids: Sequence[Any]) -> dict[Any, Document]:
         """Those of these ids that are parents."""
         filter = {"_id": {"$in": list(ids)}, "kind": PARENT, "fence": {"$type": "number"}}
-        found = self._find(filter, {"template": 0, "request": 0})
+        found = self._find(filter, {"template": 0, "request": 0, "batch": 0})
         return {document["_id"]: document for document in found}
 
     def steps_of(self, parent_ids: Sequence[str]) -> list[Document]:
@@ -97,13 +100,17 @@ class Parents(Operations):
         return self._find({"_id": {"$in": list(ids)}}, STEP)
 
     def count_children(self, parent_id: str) -> Counter[str]:
-        """How many children a parent has in each status, from the index alone."""
-        rows = self._aggregate(
-            [
-                {"$match": {"parent_id": parent_id}},
-                {"$group": {"_id": "$status", "count": {"$sum": 1}}},
-            ]
-        )
+        """How many children a parent has in each status, from the index alone.
+
+        All at one moment: else one that ends meanwhile moves in the index from where it is still to
+        be counted to where all have been, and is missing; or it is counted twice.
+        """
+        pipeline = [
+            {"$match": {"parent_id": parent_id}},
+            {"$group": {"_id": "$status", "count": {"$sum": 1}}},
+        ]
+        with self._at_one_moment() as session:
+            rows = self._aggregate(pipeline, session=session)
         return Counter({str(row["_id"]): row["count"] for row in rows})
 
     def write_each(self, writes: Sequence[Write]) -> int:
@@ -111,21 +118,32 @@ class Parents(Operations):
         only itself."""
         return self._write_batch(writes)[0] if writes else 0
 
-    def cancel_children(self, parent_id: str) -> bool:
-        """Cancel what is not final of a parent; whether that is all."""
+    def cancel_children(self, parent_id: str, *, fence: int | None = None) -> bool:
+        """Cancel what is not final of a parent; whether that is all.
+
+        Args:
+            fence: of the parent when it was seen to be cancelled; what a later retry of it has
+                begun anew is left alone.
+        """
         left = PAGES_AT_ONCE
+        due = {**STAYS_OPEN, **parent_changes.not_begun_since(fence)}
         for status in OPEN:  # in their order, so that none slips through
-            while left and (page := self._page(parent_id, status)):
+            while left and (page := self._page(parent_id, status, {"kind": 1}, due)):
                 left -= 1
-                self._write_many(parent_changes.cancel_children(self.now(), status, ids_of(page)))
+                now, (requests, others) = self.now(), _apart(page)
+                self._write_many(parent_changes.cancel_children(now, status, others, fence=fence))
+                if requests:
+                    self._write_many(parent_changes.cancel_requests(now, requests, fence=fence))
         return left > 0
 
     def retry_children(self, parent_id: str, round_: int, *, fresh_key: bool | None = None) -> bool:
         """Begin anew what failed or was cancelled, each once in this round; whether that is all."""
+        if not self.keep_children(parent_id, None):
+            return False
         left = PAGES_AT_ONCE
         for status in sorted(TRANSITIONS[Change.RETRY].sources):
-            due = {"round": {"$ne": round_}}
-            while left and (page := self._page(parent_id, status, RETRIED, due)):
+            due = {"round": {"$not": {"$gte": round_}}}  # nor is a later one's failure this one's
+            while left and (page := self._page(parent_id, status, RETRIED_CHILD, due)):
                 left -= 1
                 writes = [self._retry_of(each, round_, fresh_key) for each in page]
                 if not self.write_each(writes):
@@ -133,17 +151,34 @@ class Parents(Operations):
         return left > 0
 
     def _retry_of(self, child: Document, round_: int, fresh_key: bool | None) -> Write:
-        write = retry_of(self.now(), child, fresh_key, opens_parent=False)
+        if child.get("kind") == PARENT:
+            write = parent_changes.ask_to_retry(self.now(), child, fresh_key=fresh_key)
+        else:
+            write = retry_of(self.now(), child, fresh_key, opens_parent=False)
         return parent_changes.of_round(write, round_)
 
-    def keep_children(self, parent_id: str, until: datetime | None) -> None:
-        """Have children go with their parent, or stay with it."""
+    def keep_children(self, parent_id: str, until: datetime | None) -> bool:
+        """Have children go with their parent, or stay with it; whether that is all."""
+        left = PAGES_AT_ONCE
         update = {"$unset": {"expire_at": ""}} if until is None else {"$set": {"expire_at": until}}
-        others = {"$exists": True} if until is None else {"$ne": until}
+        others = {"$type": "date"} if until is None else {"$ne": until}
         for status in sorted(Status if until is None else FINAL):
-            while page := self._page(parent_id, status, more={"expire_at": others}):
-                if not self._write_many(Write({"_id": {"$in": ids_of(page)}}, update)):
+            while left and (
+                page := self._page(parent_id, status, {"kind": 1}, {"expire_at": others})
+            ):
+                left -= 1
+                requests, _ = _apart(page)
+                steps = self._steps_of_some(requests, others)  # first, as they are found by them
+                if not self._write_many(Write({"_id": {"$in": [*steps, *ids_of(page)]}}, update)):
                     break
+        return left > 0
+
+    def _steps_of_some(self, requests: Sequence[Any], expire_at: Document) -> list[Any]:
+        """The steps of these whose end of keeping is another one."""
+        if not requests:
+            return []
+        asked = {"parent_id": {"$in": list(requests)}, "expire_at": expire_at}
+        return ids_of(self._find(asked, {"_id": 1}))
 
     def _page(
         self,
@@ -168,10 +203,13 @@ class Parents(Operations):
 
     # People
 
-    def children_of(self, parent_id: Any, *, limit: int = PAGE) -> list[Document]:
+    def children_of(
+        self, parent_id: Any, *, limit: int = PAGE, status: Status | None = None
+    ) -> list[Document]:
         """Children of a parent without their payload, so many at most, in the order of their
-        statuses."""
-        return self._find({"parent_id": parent_id}, WITHOUT_PAYLOAD, limit=limit)
+        statuses; or those of one status."""
+        filter = {"parent_id": parent_id} | ({} if status is None else {"status": str(status)})
+        return self._find(filter, WITHOUT_PAYLOAD, limit=limit)
 
     def statuses_before(self, document: Document) -> list[tuple[str, str]]:
         """The steps that a step comes after: their keys and their statuses."""
@@ -207,7 +245,7 @@ class Parents(Operations):
             if parent.get("cancelling") or self._write(
                 parent_changes.ask_to_cancel(self.now(), parent)
             ):
-                self.cancel_children(context_id)
+                self.cancel_children(context_id, fence=parent["fence"])
                 return self.find_context(context_id)
         raise IllegalTransition(f"{context_id!r} changes all the time; try again")
 
@@ -241,6 +279,12 @@ class Parents(Operations):
         if not found:
             raise ContextNotFound(f"no context {context_id!r}")
         return next(iter(found.values()))
+
+
+def _apart(page: Sequence[Document]) -> tuple[list[Any], list[Any]]:
+    """The ids of those that are requests of several steps, and of the others."""
+    requests = ids_of(each for each in page if each.get("kind") == PARENT)
+    return requests, ids_of(each for each in page if each.get("kind") != PARENT)
 
 
 def _check_retriable(context_id: Any, parent: Document) -> None:

@@ -104,7 +104,7 @@ def test_an_interrupted_cancellation_is_finished(
     """Whoever asked for it may die once the parent says so."""
     parent_id = requests.create(CHAIN)
     with monkeypatch.context() as patch:
-        patch.setattr(requests.repository, "cancel_children", lambda _: False)
+        patch.setattr(requests.repository, "cancel_children", lambda *_, **__: False)
         requests.repository.cancel(parent_id)
     assert set(requests.statuses(parent_id).values()) == {"pending", "waiting"}
     requests.run()
