@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from agent.store.ends import with_end
+
 if TYPE_CHECKING:
     from agent.store.changes import Write
 
@@ -34,14 +36,16 @@ def left_by(
     token: str | None = None,
     reopens: bool = False,
 ) -> Write:
-    """The same write, with a mark if it is of a child.
+    """The same write: of a child with a mark, of others with their end if somebody is told of it.
 
     Args:
         token: of this write alone; one is drawn when there is none.
         reopens: the child leaves a final status, so its parent has to be opened again. That stays
             until settle has done it, whatever is written meanwhile.
     """
-    return marked(write, now, token=token, reopens=reopens) if is_child(document) else write
+    if is_child(document):
+        return marked(write, now, token=token, reopens=reopens)
+    return with_end(document, write, now)
 
 
 def marked(
