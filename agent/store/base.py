@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, UpdateOne
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
 
 from agent.errors import NotStorable, StoreUnavailable
 from agent.logs import get_logger
@@ -25,6 +29,7 @@ from agent.store.connection import (
     write_errors,
 )
 from agent.store.raw import RAW, legible, plain
+from agent.store.retention import Retention
 
 LONGEST_QUERY_MS = 30_000
 """A read that takes longer than this on the server is ended there: nobody waits for it any more."""
@@ -45,6 +50,15 @@ class Store:
         self.contexts: Collection[Document] = self.database["contexts"]
         self._raw_contexts: Collection[RawBSONDocument] = self.contexts.with_options(RAW)
 
+    @cached_property
+    def retention(self) -> Retention:
+        """How long what is final is kept, by the settings.
+
+        Raises:
+            ConfigurationError: one of them is wrong.
+        """
+        return Retention.of(self.settings)
+
     def now(self) -> datetime:
         """The database's time, in UTC.
 
@@ -63,21 +77,25 @@ class Store:
         sort: list[tuple[str, int]] | None = None,
         limit: int = 0,
         hint: str | None = None,
+        batch: int = 0,
     ) -> list[Document]:
-        """The documents. `hint` names the index; where it is missing the server chooses.
+        """The documents. `hint` names the index; where it is missing the server chooses. `batch` is
+        how many come with one reply; else the first has 101 of them.
 
         One that cannot be decoded is an error only where whole ones are asked for.
         """
         try:
             with translated():
-                cursor = self._raw_contexts.find(filter, projection, sort=sort, limit=limit)
+                cursor = self._raw_contexts.find(
+                    filter, projection, sort=sort, limit=limit, batch_size=batch
+                )
                 cursor = cursor if hint is None else cursor.hint(hint)
                 read = plain if projection is None else legible
                 return [read(raw) for raw in cursor.max_time_ms(LONGEST_QUERY_MS)]
         except StoreUnavailable as exc:
             if hint is None or not is_refused(exc):
                 raise
-            return self._find(filter, projection, sort=sort, limit=limit)
+            return self._find(filter, projection, sort=sort, limit=limit, batch=batch)
 
     def _find_one(
         self, filter: Document, projection: Document | None = None, *, in_part: bool = False
@@ -87,9 +105,23 @@ class Store:
             read = plain if projection is None and not in_part else legible
             return None if raw is None else read(raw)
 
-    def _aggregate(self, pipeline: list[Document], *, hint: str | None = None) -> list[Document]:
+    @contextmanager
+    def _at_one_moment(self) -> Iterator[ClientSession]:
+        """All that is read in this session is as it was at one moment."""
+        with translated(), self.client.start_session() as session:
+            session.start_transaction(read_concern=ReadConcern("snapshot"))
+            yield session  # it is aborted at its end: nothing is written in it
+
+    def _aggregate(
+        self,
+        pipeline: list[Document],
+        *,
+        hint: str | None = None,
+        session: ClientSession | None = None,
+    ) -> list[Document]:
         """What the pipeline gives. `hint` as in `_find`."""
         options: dict[str, Any] = {} if hint is None else {"hint": hint}
+        options |= {} if session is None else {"session": session}
         try:
             with translated():
                 found = self._raw_contexts.aggregate(
@@ -108,6 +140,8 @@ class Store:
 
     def _write_batch(self, writes: Sequence[Write]) -> tuple[int, int]:
         """Do guarded writes in one round trip: how many took place, and how many were refused."""
+        if not writes:
+            return 0, 0
         try:
             with translated():
                 done = self.contexts.bulk_write(

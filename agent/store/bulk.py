@@ -159,9 +159,8 @@ class Bulk(Store):
 
         def write_of(document: Document) -> Write:
             now = self.now()
-            return left_by(
-                document, changes.cancel(now, document["_id"], only=selection.status), now
-            )
+            write = changes.cancel(now, document["_id"], only=selection.status)
+            return self.retention.kept(document, left_by(document, write, now), now)
 
         steps = _Steps(write_of, limit, pace or Pace(None), on_progress)
         for _ in range(MOST_ROUNDS):

@@ -12,6 +12,7 @@ from agent.fingerprint import fingerprint_of
 from agent.models import (
     ABSENT,
     KEPT_ATTEMPTS,
+    OPEN,
     PARENT,
     TRANSITIONS,
     AttemptRecord,
@@ -35,7 +36,7 @@ class Write(NamedTuple):
     @property
     def leaves_attempt(self) -> bool:
         """Whether it records an attempt, by which it is found again."""
-        return "$push" in self.update
+        return "attempts" in self.update.get("$push", {})
 
 
 class Hold(NamedTuple):
@@ -297,15 +298,13 @@ def promote_undated(now: datetime) -> Write:
     )
 
 
-def expire(now: datetime, status: Status) -> Write:
+def expire(now: datetime, context_id: Any) -> Write:
     """The deadline has passed before it ran."""
-    if status not in TRANSITIONS[Change.EXPIRE].sources:
-        raise ValueError(f"nothing expires while {status}")
     error = ErrorRecord(
         type="DeadlineExceeded", message="its deadline passed before it ran", retryable=False
     )
     return Write(
-        {"status": str(status), "deadline_at": {"$lte": now}},
+        {"_id": context_id, **guard(Change.EXPIRE), "deadline_at": {"$lte": now}},
         {"$set": _set(Change.EXPIRE, now, completed_at=now, wait_reason=None,
                       error=with_kind(error)),
          "$unset": {"lease": "", "remote": ""}},
@@ -333,6 +332,30 @@ def run_now(now: datetime, context_id: Any) -> Write:
     return Write(
         {"_id": context_id, **guard(Change.PROMOTE)},
         {"$set": _set(Change.PROMOTE, now, available_at=now, wait_reason=None)},
+    )
+
+
+def postpone(now: datetime, which: Any, available_at: datetime) -> Write:
+    """What is scheduled, and may still begin then, waits until another time.
+
+    Args:
+        which: an id by `$eq`, or the ids by `$in`.
+    """
+    return Write(
+        {"_id": which, **guard(Change.POSTPONE), "deadline_at": {"$not": {"$lte": available_at}}},
+        {"$set": _set(Change.POSTPONE, now, available_at=available_at)},
+    )
+
+
+def amend(now: datetime, which: Any, **terms: Any) -> Write:
+    """Other terms for what is not final, which stays where it is.
+
+    Args:
+        which: an id by `$eq`, or the ids by `$in`.
+    """
+    return Write(
+        {"_id": which, "status": {"$in": sorted(map(str, OPEN))}},
+        {"$set": {**terms, "updated_at": now}},
     )
 
 

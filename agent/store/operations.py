@@ -13,6 +13,7 @@ from agent.store.base import Store
 from agent.store.changes import Write
 from agent.store.connection import translated
 from agent.store.marks import left_by
+from agent.store.retention import DECISIVE
 from agent.store.selection import Selection
 
 LONGEST_LIST = 1000
@@ -26,8 +27,9 @@ RETRIED = {
     "fence": 1, "generation": 1, "updated_at": 1, "deadline_at": 1, "attempt": 1, "failures": 1,
     "snoozes": 1, "crashes": 1, "attempts.number": 1, "attempts.outcome": 1,
     "attempts.definite": 1, "attempts.error.status_code": 1, "parent_id": 1, "after": 1,
+    "callbacks.ends": 1, **DECISIVE,
 }  # fmt: skip
-"""What a retry is decided by; none of what a context carries."""
+"""What a retry or a cancellation is decided by; none of what a context carries."""
 
 
 class Operations(Store):
@@ -142,8 +144,10 @@ class Operations(Store):
             IllegalTransition: it is final.
         """
         now = self.now()
-        found = self._find_one({"_id": context_id}, {"parent_id": 1}, in_part=True) or {}
-        if not self._write(left_by(found, changes.cancel(now, context_id), now)):
+        fields = {**DECISIVE, "callbacks.ends": 1}
+        found = self._find_one({"_id": context_id}, fields, in_part=True) or {}
+        write = left_by(found, changes.cancel(now, context_id), now)
+        if not self._write(self.retention.kept(found, write, now)):
             status = self.find_context(context_id).get("status")
             raise IllegalTransition(
                 f"{context_id!r} is {status}: only what is not final is cancelled"

@@ -20,19 +20,17 @@ from agent.models import (
 from agent.store import changes
 from agent.store.base import Store, ids_of
 from agent.store.changes import Write
-from agent.store.marks import marked
+from agent.store.marks import left_by
+from agent.store.retention import DECISIVE
 
 BATCH = 500
 """Documents that one write of a duty changes, so that none of them holds the server up."""
 
-CHILDREN: Document = {"parent_id": {"$type": "string"}}
-NO_CHILDREN: Document = {"parent_id": {"$not": {"$type": "string"}}}
-
 FIRST_DATE = datetime(1, 1, 1, tzinfo=UTC)
 
 LEASE_FIELDS = {
-    "_id": 1, "service_type": 1, "status": 1, "fence": 1, "attempt": 1, "crashes": 1, "lease": 1,
-    "started_at": 1, "remote": 1, "kind": 1, "parent_id": 1,
+    "_id": 1, "status": 1, "attempt": 1, "crashes": 1, "lease": 1, "started_at": 1, "remote": 1,
+    "kind": 1, "callbacks.ends": 1, **DECISIVE,
 }  # fmt: skip
 
 
@@ -131,7 +129,9 @@ class Upkeep(Store):
         self, document: Document, *, error: ErrorRecord, attempt: AttemptRecord | None
     ) -> bool:
         """Give up a context whose worker vanished."""
-        return self._write(changes.rescue_fail(self.now(), document, error=error, attempt=attempt))
+        now = self.now()
+        write = changes.rescue_fail(now, document, error=error, attempt=attempt)
+        return self._write(self.retention.kept(document, write, now))
 
     def overdue(self, limit: int = BATCH) -> list[Any]:
         """The ids of waiting contexts whose deadline has passed."""
@@ -143,13 +143,14 @@ class Upkeep(Store):
 
     def expire(self, ids: Sequence[Any]) -> int:
         """Fail those of these whose deadline has passed before they ran; how many."""
-        now, total = self.now(), 0
-        for status in sorted(TRANSITIONS[Change.EXPIRE].sources):
-            write = changes.expire(now, status)
-            for whose, each in ((CHILDREN, marked(write, now)), (NO_CHILDREN, write)):
-                filter = {"_id": {"$in": list(ids)}, **write.filter, **whose}
-                total += self._write_many(each._replace(filter=filter))
-        return total
+        now = self.now()
+        found = self._find({"_id": {"$in": list(ids)}}, {**DECISIVE, "callbacks.ends": 1})
+        changed, _ = self._write_batch([self._expiry(now, document) for document in found])
+        return changed
+
+    def _expiry(self, now: datetime, document: Document) -> Write:
+        write = left_by(document, changes.expire(now, document["_id"]), now)
+        return self.retention.kept(document, write, now)
 
     def foreign(self, limit: int = 100) -> list[Any]:
         """The ids of pending documents of other programs."""
@@ -177,7 +178,9 @@ class Upkeep(Store):
 
     def adopt_fail(self, document: Document, *, read: Document, error: ErrorRecord) -> bool:
         """Say why another program's document cannot be read."""
-        return self._write(changes.adopt_fail(self.now(), document, read=read, error=error))
+        now = self.now()
+        write = changes.adopt_fail(now, document, read=read, error=error)
+        return self._write(self.retention.kept(document, write, now))
 
     def readable(self, ids: Sequence[Any]) -> list[tuple[Any, Document | None]]:
         """The documents of these ids; None for one that cannot be decoded, or is gone."""

@@ -13,6 +13,7 @@ from agent.outcomes import SERVICE_AT_FAULT, Kind, Outcome
 from agent.store import changes
 from agent.store.changes import Hold, Write
 from agent.store.marks import left_by
+from agent.store.retention import FOR_EVER, Retention
 
 MAX_SNOOZES = 100
 """After so many in a row a snooze counts as a failure: nothing waits for ever."""
@@ -28,6 +29,7 @@ class Ran:
     polls: bool
     seconds: float
     trace_id: str
+    retention: Retention = FOR_EVER
 
 
 def is_failing(outcome: Outcome) -> bool:
@@ -66,7 +68,10 @@ def write_of(outcome: Outcome, ran: Ran, now: datetime, random: Callable[[], flo
     """The one write that an outcome comes to; the end of a child leaves a mark."""
     write = _write_of(outcome, ran, now, random)
     is_end = outcome.kind in (Kind.COMPLETED, Kind.FAILED) or is_last(outcome, ran.document)
-    return left_by(ran.document, write, now, token=ran.hold.token) if is_end else write
+    if not is_end:
+        return write
+    write = left_by(ran.document, write, now, token=ran.hold.token)
+    return ran.retention.kept(ran.document, write, now)
 
 
 def _write_of(outcome: Outcome, ran: Ran, now: datetime, random: Callable[[], float]) -> Write:

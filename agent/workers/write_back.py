@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from agent import outcomes
 from agent.errors import NotStorable, StoreUnavailable
 from agent.logs import get_logger
-from agent.models import ErrorRecord
+from agent.models import Document, ErrorRecord
 from agent.outcomes import Kind, Outcome
 from agent.services import OnAmbiguous
 from agent.store import changes
@@ -24,6 +25,9 @@ from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.runs import Fate
 from agent.workers.running import Run
 from agent.workers.settle import Ran, write_of
+
+OnWritten = Callable[[Document, Write], None]
+"""Gets the context as it was, and what was written."""
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -37,6 +41,7 @@ class WriteBack:
     Args:
         worker_id: what attempts are recorded under.
         closed: set when there is no more time to wait for MongoDB.
+        on_written: told of each write that took place; must not block.
     """
 
     def __init__(
@@ -45,11 +50,13 @@ class WriteBack:
         writer: GroupWriter,
         worker_id: str,
         closed: threading.Event,
+        on_written: OnWritten = lambda _document, _write: None,
     ) -> None:
         self._repository = repository
         self._writer = writer
         self._worker_id = worker_id
         self._closed = closed
+        self._on_written = on_written
 
     def settle(self, run: Run, outcome: Outcome, seconds: float) -> Outcome | None:
         """Write an outcome; the one that was written, or None when it came too late.
@@ -60,7 +67,8 @@ class WriteBack:
         while True:
             write = write_of(outcome, ran, self._repository.now(), random.random)
             try:
-                return outcome if self._writer.finish(write, run.hold) else None
+                done = self._writer.finish(write, run.hold)
+                return self._told(run, write, outcome) if done else None
             except NotStorable as exc:
                 if outcome.kind is Kind.FAILED:
                     return self._fail_barely(run, outcome, exc)
@@ -69,7 +77,12 @@ class WriteBack:
                 log.warning("reply.kept", error=str(exc), **run.fields)
                 fate = self._wait_for_fate(run, write)
                 if fate is not Fate.HELD:
-                    return outcome if fate is Fate.APPLIED else None
+                    return self._told(run, write, outcome) if fate is Fate.APPLIED else None
+
+    def _told(self, run: Run, write: Write, outcome: Outcome) -> Outcome:
+        """The outcome, once others know what was written."""
+        self._on_written(run.document, write)
+        return outcome
 
     def _fail_barely(self, run: Run, outcome: Outcome, exc: NotStorable) -> Outcome | None:
         """Without a record of the attempt: there is no place for one."""
@@ -77,8 +90,10 @@ class WriteBack:
         now = self._repository.now()
         write = changes.fail(now, run.hold, error=outcome.error, attempt=None)
         write = left_by(run.document, write, now)
+        write = self._repository.retention.kept(run.document, write, now)
         try:
-            return outcome if self._repository.write_back(write) else None
+            done = self._repository.write_back(write)
+            return self._told(run, write, outcome) if done else None
         except (NotStorable, StoreUnavailable):
             log.error("context.beyond_help", error=str(exc), **run.fields)
             return None
@@ -103,10 +118,15 @@ class WriteBack:
         except StoreUnavailable as exc:
             log.warning("context.left_to_its_lease", error=str(exc), **run.fields)
             return
+        if written:
+            self._told(run, write, outcome)
         log.warning("attempt.cut_off", outcome=str(outcome.kind), written=written, **run.fields)
 
     def _ran(self, run: Run, seconds: float) -> Ran:
-        return Ran(run.document, run.hold, self._worker_id, run.claim.polls, seconds, run.trace_id)
+        return Ran(
+            run.document, run.hold, self._worker_id, run.claim.polls, seconds, run.trace_id,
+            self._repository.retention,
+        )  # fmt: skip
 
     def _wait_for_fate(self, run: Run, write: Write) -> Fate:
         """What became of a write whose answer was lost, once MongoDB answers again."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.fingerprint import fingerprint_of
-from agent.models import AttemptRecord, ErrorRecord, Status, WaitReason
+from agent.models import AttemptRecord, ErrorRecord, WaitReason
 from agent.store import changes
 from agent.store.changes import Hold, Write
 from tests.factories import a_context, a_lease, foreign
@@ -22,7 +22,7 @@ FAILURES: dict[str, Write] = {
     "fail": changes.fail(NOW, HOLD, error=ERROR, attempt=ATTEMPT),
     "rescue fail": changes.rescue_fail(NOW, EXPIRED, error=ERROR, attempt=ATTEMPT),
     "adopt fail": changes.adopt_fail(NOW, foreign(), read={}, error=ERROR),
-    "expire": changes.expire(NOW, Status.PENDING),
+    "expire": changes.expire(NOW, "ctx_1"),
 }
 
 
