@@ -7,7 +7,7 @@ happen, to that context or any other.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from agent.models import Document
@@ -15,9 +15,12 @@ from agent.models import Document
 State = dict[str, Any]
 
 NO_LEASE = {"claim": None, "token": None, "until": None}
-ANEW = {"failures": 0, "crashes": 0, "snoozes": 0, "remote": False}
+ANEW = {"failures": 0, "crashes": 0, "snoozes": 0, "remote": False, "gone": None}
 WAITING = ("pending", "scheduled")
 FINAL = ("completed", "failed", "cancelled")
+DAY = timedelta(days=1)
+KEPT = {"completed": 30 * DAY, "failed": 10 * DAY, "cancelled": 30 * DAY}
+"""How long what ends like this is kept, unless another program inserted it."""
 
 
 def after(change: str, was: State, now: datetime, **given: Any) -> State | None:
@@ -30,6 +33,7 @@ def after(change: str, was: State, now: datetime, **given: Any) -> State | None:
     over = was["until"] is not None and was["until"] <= now
     late = was["deadline"] is not None and was["deadline"] <= now
     to = {name: given[name] for name in ("due", "until", "key") if name in given}
+    gone = {status: {} if was["foreign"] else {"gone": now + KEPT[status]} for status in KEPT}
     match change:
         case "adopt" if status == "pending" and was["fence"] is None:
             return was | {"fence": 0}
@@ -42,11 +46,12 @@ def after(change: str, was: State, now: datetime, **given: Any) -> State | None:
         case "renew" if held:
             return was | to
         case "complete" if held:
-            return was | NO_LEASE | {"status": "completed", "crashes": 0, "remote": False}
+            ended = {"status": "completed", "crashes": 0, "remote": False}
+            return was | NO_LEASE | ended | gone["completed"]
         case "fail" if held:
             failures = was["failures"] + given["counts"]
             ended = {"status": "failed", "crashes": 0, "failures": failures, "remote": False}
-            return was | NO_LEASE | ended
+            return was | NO_LEASE | ended | gone["failed"]
         case "retry later" if held:
             waits = {"failures": was["failures"] + 1, "snoozes": 0, "crashes": 0, "remote": False}
             return was | NO_LEASE | to | waits | {"status": "scheduled"}
@@ -61,7 +66,8 @@ def after(change: str, was: State, now: datetime, **given: Any) -> State | None:
             return was | NO_LEASE | {"status": "pending"}
         case "rescue" if over and status == "processing" and given["gives_up"]:
             crashes = was["crashes"] + 1
-            return was | NO_LEASE | {"status": "failed", "crashes": crashes, "remote": False}
+            ended = {"status": "failed", "crashes": crashes, "remote": False}
+            return was | NO_LEASE | ended | gone["failed"]
         case "rescue" if over and status == "processing":
             crashes = was["crashes"] + 1
             return was | NO_LEASE | to | {"status": "scheduled", "crashes": crashes}
@@ -69,12 +75,18 @@ def after(change: str, was: State, now: datetime, **given: Any) -> State | None:
             return was | {"status": "pending"}
         case "run now" if status == "scheduled":
             return was | {"status": "pending", "due": now}
+        case "postpone" if status == "scheduled" and given["due"] > now:
+            ends_first = was["deadline"] is not None and was["deadline"] <= given["due"]
+            return None if ends_first else was | to
+        case "set deadline" if status not in FINAL:
+            new = given["deadline"]
+            return was | {"deadline": new} if new is None or new > now else None
         case "expire" if (
             status in WAITING and was["deadline"] is not None and was["deadline"] <= now
         ):
-            return was | {"status": "failed", "remote": False}
+            return was | {"status": "failed", "remote": False} | gone["failed"]
         case "cancel" if status not in FINAL:
-            return was | NO_LEASE | {"status": "cancelled", "remote": False}
+            return was | NO_LEASE | {"status": "cancelled", "remote": False} | gone["cancelled"]
         case "retry" if status in ("failed", "cancelled"):
             begun = {"status": "pending", "due": now, "generation": was["generation"] + 1}
             return was | to | ANEW | begun | ({"deadline": None} if late else {})
@@ -98,6 +110,8 @@ def state_of(document: Document) -> State:
         "snoozes": document.get("snoozes", 0),
         "generation": document.get("generation", 0),
         "remote": bool(document.get("remote")),
+        "foreign": document.get("source") == "foreign" or document.get("fence") is None,
+        "gone": document.get("expire_at"),
     }
 
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
+from agent.errors import IllegalTransition, RequestInvalid
 from agent.models import AttemptRecord, Claim, ErrorRecord, WaitReason
 from agent.settings import Settings
 from agent.store import changes
@@ -23,11 +24,14 @@ REMOTE = {"status_url": "http://base.example/1", "accepted_at": LONG_AGO, "polls
 
 
 class HandClock(ServerClock):
-    """Stands still between the steps, so that the model can tell every time to the millisecond."""
+    """Stands still between the steps, so that the model can tell every time to the millisecond.
+
+    It is ahead of the server's, which deletes what is not to be kept any longer.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.time = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        self.time = datetime(2126, 3, 1, 12, tzinfo=UTC)
 
     @property
     def is_known(self) -> bool:
@@ -51,6 +55,15 @@ class Cast:
         self.writers = [GroupWriter(worker) for worker in self.workers]
         for writer in self.writers:
             stack.callback(writer.close)
+
+
+def permitted(ask: Callable[[], object]) -> bool:
+    """Whether what an operator asks takes place."""
+    try:
+        ask()
+    except (IllegalTransition, RequestInvalid):
+        return False
+    return True
 
 
 def proof_of(hold: Hold, claim: Claim) -> dict[str, Any]:

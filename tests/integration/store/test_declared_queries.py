@@ -86,8 +86,18 @@ ASKED: dict[str, Ask] = {
     ),
     "page": lambda r: r.page_of_contexts(Selection(), limit=2),
     "page of some": lambda r: r.page_of_contexts(EVERYTHING, limit=2),
+    "page of parents": lambda r: r.page_of_parents("BATCH", limit=2, status=Status.FAILED),
+    "page of parents further": lambda r: r.page_of_parents(
+        "BATCH", limit=2, after=(IN_A_CENTURY, "x")
+    ),
+    "page of audit": lambda r: r.page_of_audit(limit=2, who="ann"),
+    "page of audit further": lambda r: r.page_of_audit(limit=2, after=(IN_A_CENTURY, "x")),
+    "search": lambda r: r.search(EVERYTHING, limit=2),
+    "search further": lambda r: r.search(EVERYTHING, limit=2, after=(IN_A_CENTURY, "x")),
     "page further": lambda r: r.page_of_contexts(EVERYTHING, limit=2, after=(IN_A_CENTURY, "x")),
     "prioritise": lambda r: r.prioritise("waiting", 1),
+    "set deadline": lambda r: r.set_deadline("waiting", IN_A_CENTURY),
+    "postpone": lambda r: r.postpone("scheduled", IN_A_CENTURY),
     "dead letters": lambda r: r.dead_letters(since=LONG_AGO),
     "dead letters of a service": lambda r: r.dead_letters(service_type="ANALYSIS"),
     "dead letters one by one": lambda r: with_few_counted(r.dead_letters),
@@ -117,16 +127,24 @@ ASKED: dict[str, Ask] = {
     "parents": lambda r: r.parents(["family"]),
     "steps of": lambda r: r.steps_of(["family"]),
     "marks of": lambda r: r.marks_of(["done"]),
+    "expanding batches": lambda r: r.expanding_batches(2),
     "count children": lambda r: r.count_children("family"),
     "cancel children": lambda r: r.cancel_children("nobody"),
     "retry children": lambda r: r.retry_children("nobody", 7),
-    "keep children": lambda r: r.keep_children("nobody", LONG_AGO),
+    "keep children": lambda r: r.keep_children("batch", LONG_AGO),
     "results of": lambda r: r.results_of(["done"]),
     "children of": lambda r: r.children_of("family"),
     "statuses before": lambda r: r.statuses_before({"after": ["done"]}),
     "cancel a whole": lambda r: r.cancel("family"),
     "retry a whole": lambda r: r.retry("failed_family"),
     "insert family": lambda r: r.insert_family(a_context(_id="family"), [a_context(_id="done")]),
+    "to be tried again": lambda r: r.to_be_tried_again(9),
+    "count again": lambda r: r.count_again(),
+    "newest failures": lambda r: r.newest_failures(9),
+    "count failures": lambda r: r.count_failures(),
+    "count waiting": lambda r: r.count_waiting(),
+    "newest ended": lambda r: r.newest_ended(9),
+    "untold ends": lambda r: r.untold_ends(),
     "find template": lambda r: r.find_template("greeting"),
     "find template version": lambda r: r.find_template("greeting", "1.0"),
     "store template": lambda r: r.store_template(a_template()),
@@ -200,9 +218,16 @@ class Asked:
     def _demands(self, name: str, wanted: Any) -> bool:
         if not isinstance(wanted, dict):
             return bool(self.equality.get(name) == wanted)
+        if "$gt" in wanted and name in self.equality:
+            values = self.equality[name].get("$in", ())
+            return bool(values) and all(value > wanted["$gt"] for value in values)
         compared = self.others.get(name, {})
         if wanted == {"$exists": True}:
-            return wanted == compared or bool({"$lt", "$lte", "$gt", "$gte"} & set(compared))
+            return (
+                name in self.equality
+                or wanted == compared
+                or bool({"$lt", "$lte", "$gt", "$gte"} & set(compared))
+            )
         return wanted.items() <= compared.items()
 
 
@@ -256,6 +281,7 @@ def watched(quick_settings: Settings, sent: Sent) -> Iterator[MongoContextReposi
             a_context(_id="done", status="completed"),
             a_context(_id="family", kind="parent", status="processing"),
             a_context(_id="failed_family", kind="parent", status="failed"),
+            a_context(_id="item", kind="parent", status="completed", parent_id="batch"),
         ]
     )
     repository.now()
@@ -311,7 +337,7 @@ def test_every_operation_is_among_them() -> None:
     elsewhere = {
         *("connect", "ping", "wait_until_there", "create_indexes", "warnings", "close"),  # none
         *("now", "start_write", "started", "write_back", "watch_inserts", "insert_contexts"),  # _id
-        *("write_each",),  # _id
+        *("write_each", "insert_missing"),  # _id
         *("service_states", "pause_service", "resume_service", "end_pause", "note_probe"),  # few
         *("lead", "give_up_lead", "leader"),  # one document
         *("find_purpose", "list_purposes", "store_purpose"),  # few
@@ -320,6 +346,9 @@ def test_every_operation_is_among_them() -> None:
         *("insert_schedule", "replace_schedule", "find_schedule", "list_schedules"),  # _id
         *("pause_schedule", "give_up_schedule", "resume_schedule", "remove_schedule"),  # _id
         *("advance_schedule", "note_run"),  # _id
+        *("note_deed", "note_outcome"),  # _id
+        *("keep_rows", "drop_rows", "rows_of_chunk", "drop_rows_of_chunk", "insert_batch"),  # _id
+        *("store_items", "put_off", "find_batch", "items_of", "read_items"),  # _id, or its range
     }
     operations = {
         name

@@ -3,26 +3,25 @@ of all else not one byte changes; whoever asked is told the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from agent.errors import IllegalTransition
 from agent.models import TRANSITIONS, AttemptRecord, Change, Claim, Context, Document, Status
 from agent.store.changes import Hold
 from agent.store.group_writer import GroupWriter
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.raw import RAW
 from tests.factories import LONG_AGO, a_context, a_lease, foreign
-from tests.integration.store.players import ENDS, ERROR
+from tests.integration.store.players import ENDS, ERROR, permitted
 
 LEASE = timedelta(seconds=30)
 LOST = AttemptRecord(number=1, outcome="lost", definite=False)
-ELSEWHERE = {Change.POSTPONE, Change.RETRY_BLOCKED, Change.UNBLOCK, Change.BLOCK_AGAIN}
-"""Changes of requests of several steps, and one that no operation makes."""
+ELSEWHERE = {Change.RETRY_BLOCKED, Change.UNBLOCK, Change.BLOCK_AGAIN}
+"""Changes of requests of several steps."""
 
 
 @dataclass
@@ -67,24 +66,18 @@ class Operation:
     Args:
         ask: says whether it took place.
         proof: the fields that have to be those that the asker once saw.
+        given: what the document has to have beside what permits every other change.
     """
 
     change: Change
     ask: Callable[[Asked], bool]
     proof: tuple[str, ...] = ()
     sources: frozenset[Status] | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def moves(self) -> frozenset[Status]:
         return TRANSITIONS[self.change].sources if self.sources is None else self.sources
-
-
-def permitted(ask: Callable[[], object]) -> bool:
-    try:
-        ask()
-    except IllegalTransition:
-        return False
-    return True
 
 
 BY_CLAIM, BY_HOLD, BY_LEASE = ("fence", "claim_id"), ("fence", "token"), ("claim_id", "token")
@@ -138,6 +131,11 @@ OPERATIONS = {
     "run now": Operation(
         Change.PROMOTE, lambda a: permitted(lambda: a.repository.run_now(a.id))
     ),
+    "postpone": Operation(
+        Change.POSTPONE,
+        lambda a: permitted(lambda: a.repository.postpone(a.id, a.repository.now() + LEASE)),
+        given={"deadline_at": None},
+    ),
     "expire": Operation(Change.EXPIRE, lambda a: a.repository.expire([a.id]) == 1),
     "cancel": Operation(Change.CANCEL, lambda a: permitted(lambda: a.repository.cancel(a.id))),
     "retry": Operation(Change.RETRY, lambda a: permitted(lambda: a.repository.retry(a.id))),
@@ -173,7 +171,7 @@ def test_an_operation_moves_the_statuses_of_its_line_and_no_other(
     """From all eight; what stays where it was stays byte for byte."""
     operation = OPERATIONS[name]
     for status in Status:
-        document = stored(repository, status)
+        document = stored(repository, status, **operation.given)
         before = bytes_of(repository)
         told = operation.ask(Asked(repository, writer, document))
         after = repository.find_context("ctx_1")

@@ -19,7 +19,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from agent.errors import IllegalTransition
 from agent.intake.foreign import read_foreign
 from agent.models import ABSENT, AttemptRecord, Claim, Document
 from agent.settings import Settings
@@ -27,7 +26,15 @@ from agent.store.changes import Hold
 from agent.store.runs import Fate
 from tests.factories import a_context, foreign
 from tests.integration.store.model import State, after, states_of
-from tests.integration.store.players import BRIDGES, ENDS, ERROR, WORKERS, Cast, proof_of
+from tests.integration.store.players import (
+    BRIDGES,
+    ENDS,
+    ERROR,
+    WORKERS,
+    Cast,
+    permitted,
+    proof_of,
+)
 from tests.strategies import tried
 
 IDS = ("a", "b", "c")
@@ -58,6 +65,7 @@ class Interleavings(RuleBasedStateMachine):
         self.model: dict[Any, State] = {}
         self.claims: list[Claim] = []
         self.holds: list[tuple[Hold, Claim]] = []
+        self.started: dict[str, Document] = {}
         self.ran_out: list[Document] = []
         self.overdue: list[list[Any]] = []
         self.read: list[Document] = []
@@ -272,6 +280,7 @@ class Interleavings(RuleBasedStateMachine):
         if started is not None:
             assert states_of([started]) == {claim.context_id: self.model[claim.context_id]}
             self.holds.append((Hold(claim.context_id, claim.fence, token), claim))
+            self.started[token] = started
 
     @precondition(lambda self: self.holds)
     @rule(worker=A_WORKER, ages=st.lists(AGES, max_size=3), delay=DELAYS)
@@ -291,6 +300,7 @@ class Interleavings(RuleBasedStateMachine):
         """By whoever started it, at any time, as often as they like."""
         hold, claim = of_age(self.holds, age)
         write = ENDS[change](self.now, hold, self.now + delay)
+        write = self.cast.operator.retention.kept(self.started[hold.token], write, self.now)
         if grouped:
             done = self.cast.writers[worker].finish(write, hold)
         else:
@@ -327,15 +337,24 @@ class Interleavings(RuleBasedStateMachine):
             "run now": lambda: operator.run_now(context_id),
             "retry": lambda: operator.retry(context_id, fresh_key=fresh_key),
         }
-        try:
-            asks[change]()
-        except IllegalTransition:
-            done = False
-        else:
-            done = True
+        done = permitted(asks[change])
         assert done == self.expect(change, context_id)
         if done and change == "retry" and was["fence"] is None:  # it is to be adopted first
             self.model[context_id] |= {"generation": was["generation"]}
+
+    @rule(context_id=AN_ID, delay=DELAYS)
+    def postpone(self, context_id: str, delay: timedelta) -> None:
+        """What is scheduled, to a time ahead that its deadline leaves."""
+        due = self.now + delay
+        done = permitted(lambda: self.cast.operator.postpone(context_id, due))
+        assert done == self.expect("postpone", context_id, due=due)
+
+    @rule(context_id=AN_ID, delay=st.one_of(st.none(), DELAYS))
+    def set_deadline(self, context_id: str, delay: timedelta | None) -> None:
+        """Of what is not final, to a time ahead or to none."""
+        deadline = None if delay is None else self.now + delay
+        done = permitted(lambda: self.cast.operator.set_deadline(context_id, deadline))
+        assert done == self.expect("set deadline", context_id, deadline=deadline)
 
     # A healthy line, so that contexts get far
 
@@ -386,7 +405,7 @@ class Interleavings(RuleBasedStateMachine):
 @pytest.fixture
 def cast_(settings: Settings) -> Iterator[Cast]:
     with ExitStack() as stack:
-        yield Cast(settings, stack)
+        yield Cast(settings.model_copy(update={"retention_failed": "10d"}), stack)
 
 
 @pytest.mark.timeout(600)
