@@ -9,19 +9,25 @@ from io import TextIOWrapper
 import typer
 
 from agent.cli import (
+    batch,
     cancel,
+    completion,
     dead,
+    hash_password,
     listing,
     pausing,
     purposes,
     retry,
     run_now,
     schedules,
+    services,
     setup,
     show,
     status,
     submit,
+    tail,
     templates,
+    terms,
     up,
 )
 from agent.cli.arguments import fill_in_wait
@@ -46,6 +52,7 @@ VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("demo", demo.demo, "Do the main job from start to end, and check it."),
     ("setup", setup.setup, "Create the indexes, and check both servers."),
     ("submit", submit.submit, "Store a request, and print its context's id."),
+    ("tail", tail.tail, "Follow a request until it is final, or all contexts."),
     ("show", show.show, "Show a context, and why it is where it is."),
     ("list", listing.list_contexts, "List the newest contexts."),
     ("dead", dead.dead, "List what failed by kind."),
@@ -53,15 +60,22 @@ VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("cancel", cancel.cancel, "Cancel contexts that are not final."),
     ("retry", retry.retry, "Begin failed or cancelled contexts anew."),
     ("run-now", run_now.run_now, "Let scheduled contexts wait no longer."),
+    ("priority", terms.priority, "Give contexts another priority."),
+    ("postpone", terms.postpone, "Let scheduled contexts wait until another time."),
+    ("deadline", terms.deadline, "Give contexts another deadline, or none."),
     ("pause", pausing.pause, "Give a service no more calls."),
     ("resume", pausing.resume, "End a service's pause."),
+    ("hash-password", hash_password.hash_password, "Make the hash of a dashboard user."),
+    ("completion", completion.completion, "Print what has a shell complete verbs and options."),
 )
 
 for _name, _verb, _summary in VERBS:
     app.command(_name, short_help=_summary, epilog=EPILOG)(_verb)
+app.add_typer(batch.app, name="batch")
 app.add_typer(templates.app, name="templates")
 app.add_typer(purposes.app, name="purposes")
 app.add_typer(schedules.app, name="schedules")
+app.add_typer(services.app, name="services")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -69,6 +83,8 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no `…`, say
+    if completion.is_asked():
+        completion.know_shells()
     try:
         app(fill_in_wait(arguments), prog_name="agent")
     except AgentError as exc:

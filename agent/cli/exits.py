@@ -12,6 +12,7 @@ from agent.errors import (
     EmbeddedServerFailed,
     MissingServer,
     RequestInvalid,
+    StillInProgress,
     StoreUnavailable,
 )
 
@@ -20,11 +21,13 @@ FAILED = 1
 BAD_REQUEST = 2
 TIMED_OUT = 3
 UNAVAILABLE = os.EX_UNAVAILABLE
+TRY_AGAIN = os.EX_TEMPFAIL
 WRONG_SETTING = os.EX_CONFIG
 INTERRUPTED = 130
 
 EPILOG = """Exit codes: 0 fine; 1 what was asked for failed; 2 usage, or a bad request; 3 not final
-within the time of --wait; 69 a server is unavailable; 78 a setting is wrong."""
+within the time of --wait; 69 a server is unavailable; 75 the same is under way, try again; 78 a
+setting is wrong; 130 Ctrl-C."""
 
 _NOISE = re.compile(r" \(configured timeouts: [^)]*\)")
 """What the driver adds, and no reader needs."""
@@ -36,6 +39,7 @@ _CODES: tuple[tuple[type[AgentError], int], ...] = (
     (MissingServer, UNAVAILABLE),
     (EmbeddedServerFailed, UNAVAILABLE),
     (RequestInvalid, BAD_REQUEST),
+    (StillInProgress, TRY_AGAIN),
 )
 
 

@@ -41,8 +41,10 @@ class Opened:
 
     def ring(self, what: str = "") -> bool:
         """Tell the bridge that there may be work; False when Redis is away, which is no error."""
-        from agent.projections.doorbell import ring
+        from agent.projections.doorbell import CHANGES, VIEWS, ring
 
+        if what in CHANGES:
+            ring(self.client, self.settings.namespace, VIEWS)
         return ring(self.client, self.settings.namespace, what)
 
     def service(self, word: str) -> ServiceType:

@@ -106,10 +106,10 @@ class Bar:
             )
             self._line = self._progress.add_task(what, total=total)
 
-    def tell(self, done: int) -> None:
-        """So many are done."""
+    def tell(self, done: int, *, total: int | None = None) -> None:
+        """So many are done, of so many if that was not known."""
         if self._progress is not None:
-            self._progress.update(self._line, completed=done)
+            self._progress.update(self._line, completed=done, total=total)
 
     def __enter__(self) -> Self:
         if self._progress is not None:

@@ -192,6 +192,7 @@ class Bulk:
         finally:
             if last:
                 found.ring("foreign")  # some may have to be adopted now
+                found.ring("settle")  # or are steps, for which others wait
         return progress
 
     def _tell(self, progress: Progress | None, *, as_json: bool) -> None:

@@ -12,15 +12,22 @@ import typer
 from agent.cli.opened import opened
 from agent.cli.options import AsJson
 from agent.cli.output import add_row, console, id_word, new_table, say_json
-from agent.words import ago, milliseconds, moment, visible
+from agent.words import ago, moment, visible
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from agent.cli.timeline import Row
     from agent.models import Document
 
 MOST_RESULT_LINES = 40
 LONGEST_LINE = 2000
 STEPS = ("step", "service", "status", "call", "after", "about it")
-TIMELINE = ("call", "at", "took", "what", "about it")
+TIMELINE = ("call", "at", "waited", "took", "worker", "what", "about it")
+NARROW_TIMELINE = ("call", "at", "waited", "took", "what", "about it")
+NARROW = 110
+MOST_ITEMS = 20
+"""Of a batch, how many are listed; of a request all of its steps."""
 
 
 def show(
@@ -35,17 +42,18 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show a context: what it is, every attempt, and why it is where it is; of a request of
-    several steps, all of them."""
+    """Show a context: what it is, why it is where it is, and every attempt: when it began, after
+    which wait, how long it took, at which worker, and how it ended. Of a request of several steps
+    all of them."""
     from agent.admission.surroundings import steps_of, surroundings
     from agent.admission.why import why
 
     with opened() as found:
         document = found.repository.find_context(found.find(context_id))
-        if as_json:
-            say_json(document)
-            return
         children = steps_of(found.repository, document)
+        if as_json:
+            say_json({**document, "children": children} if children else document)
+            return
         around = surroundings(found.repository, found.client, document, children)
     _print(document, why(document, around), around.now, children)
 
@@ -63,21 +71,37 @@ def _print(
         facts.add_row(Text(f"  {name}", style="dim"), Text(visible(value)))
     out.print(facts)
     out.print()
-    table = new_table(TIMELINE, right=("call", "took"))
-    for cells in timeline(document):
-        add_row(table, *cells)
-    out.print(table)
+    out.print(_timeline(document, now, is_narrow=out.width < NARROW))
     if children:
         out.print()
         steps = new_table(STEPS, right=("call",))
-        for child in children:
+        shown = children if document.get("steps") else children[:MOST_ITEMS]
+        for child in shown:
             add_row(steps, *step_row(child))
         out.print(steps)
+        if len(shown) < len(children):
+            out.print(f"these are {MOST_ITEMS} of them")
     if document.get("results") is not None:
         out.print()
         out.print(Text("results", style="bold"))
         for line in results_of(document):
             out.print(Text(f"  {visible(line)}"))
+
+
+def _timeline(document: Document, now: datetime, *, is_narrow: bool) -> Table:
+    from agent.cli.timeline import timeline
+
+    columns = NARROW_TIMELINE if is_narrow else TIMELINE
+    table = new_table(columns, right=("call", "waited", "took"))
+    for row in timeline(document, now):
+        add_row(table, *(_narrow(row) if is_narrow else row))
+    return table
+
+
+def _narrow(row: Row) -> tuple[str, ...]:
+    """Without a column for the worker, who is named where there is nothing else to say."""
+    about = row.about or (f"by {row.worker}" if row.worker else "")
+    return row.call, row.at, row.waited, row.took, row.what, about
 
 
 def _facts(document: Document, reason: str, now: datetime) -> Iterator[tuple[str, str]]:
@@ -93,6 +117,11 @@ def _facts(document: Document, reason: str, now: datetime) -> Iterator[tuple[str
         yield "user", str(request["user_id"])
     created = document.get("created_at")
     yield "created", f"{moment(created)} ({ago(created, now)} ago), source {document.get('source')}"
+    if document.get("parent_id") is not None:
+        yield "part of", f"{id_word(document['parent_id'])}, as {document.get('step', '?')}"
+    progress = _object(_object(document, "results"), "progress")
+    if document.get("kind") == "parent" and progress:
+        yield "progress", f"{progress.get('processed')} of {progress.get('total')}"
     if document.get("deadline_at") is not None:
         yield "deadline", moment(document["deadline_at"])
     if document.get("tags"):
@@ -101,31 +130,10 @@ def _facts(document: Document, reason: str, now: datetime) -> Iterator[tuple[str
         yield "retried", f"{document['generation']} times by an operator"
 
 
-def timeline(document: Document) -> Iterator[tuple[str, str, str, str, str]]:
-    """What happened, a row each: its creation, every attempt that is kept, its end."""
-    yield "", moment(document.get("created_at")), "", "created", ""
-    attempts = document.get("attempts")
-    listed = attempts if isinstance(attempts, list) else []
-    kept = [entry for entry in listed if isinstance(entry, Mapping)]
-    first = kept[0].get("number") if kept else None
-    if isinstance(first, int) and first > 1:
-        yield "", "", "", f"{first - 1} calls", "are no longer kept"
-    for entry in kept:
-        took = entry.get("duration_ms")
-        yield (
-            str(entry.get("number", "?")),
-            moment(entry.get("started_at") or entry.get("finished_at")),
-            milliseconds(took) if isinstance(took, int | float) else "",
-            str(entry.get("outcome", "?")),
-            _about(entry),
-        )
-    if document.get("completed_at") is not None:
-        yield "", moment(document["completed_at"]), "", str(document.get("status")), ""
-
-
 def step_row(child: Document) -> tuple[str, str, str, str, str, str]:
     """A step among others of its request."""
     from agent.admission.surroundings import key_of
+    from agent.cli.timeline import error_of
 
     after = child.get("after")
     parent = f"{child.get('parent_id')}_"
@@ -136,18 +144,8 @@ def step_row(child: Document) -> tuple[str, str, str, str, str, str]:
         str(child.get("status")),
         str(child.get("attempt", "")),
         ", ".join(names),
-        _about(child) if child.get("error") else id_word(child["_id"]),
+        error_of(child) or id_word(child["_id"]),
     )
-
-
-def _about(entry: Mapping[str, Any]) -> str:
-    """Why an attempt ended as it did, else who made it."""
-    error = entry.get("error")
-    if isinstance(error, Mapping):
-        code = error.get("status_code")
-        answered = f" ({code})" if code is not None else ""
-        return f"{error.get('type')}{answered}: {error.get('message')}"
-    return f"by {entry['worker']}" if entry.get("worker") else ""
 
 
 def results_of(document: Document) -> list[str]:
@@ -162,6 +160,6 @@ def results_of(document: Document) -> list[str]:
     return [*lines[:MOST_RESULT_LINES], f"… and {more} more lines; --json has all of them"]
 
 
-def _object(document: Document, name: str) -> Mapping[str, Any]:
+def _object(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = document.get(name)
     return value if isinstance(value, Mapping) else {}

@@ -122,11 +122,12 @@ def as_document(overview: Overview) -> dict[str, Any]:
         "now": overview.now,
         "bridge": dict(overview.leader) if overview.leader is not None else None,
         "redis": {"ok": overview.redis_error is None, "error": overview.redis_error},
-        "services": {row.service: _service_document(row) for row in overview.rows},
+        "services": {row.service: service_document(row) for row in overview.rows},
     }
 
 
-def _service_document(row: Row) -> dict[str, Any]:
+def service_document(row: Row) -> dict[str, Any]:
+    """One service for programs."""
     pause = row.pause
     return {
         "state": row.state,
@@ -173,12 +174,13 @@ def remarks(overview: Overview) -> Iterator[str]:
         yield f"redis: away ({overview.redis_error}); which workers live is not known"
     for row in overview.rows:
         if row.pause is not None:
-            yield f"{row.service}: {_paused(row.pause, row.state)}"
+            yield f"{row.service}: {paused(row.pause, row.state)}"
         if row.workers == 0 and row.counts.get("pending", 0):
             yield f"{row.service}: no worker is alive for it"
 
 
-def _paused(pause: Pause, state: str) -> str:
+def paused(pause: Pause, state: str) -> str:
+    """A pause in words."""
     if state == "probing":
         return f"was paused by {pause.by}, one call finds out whether it is well ({pause.reason})"
     end = "somebody resumes it" if pause.until is None else moment(pause.until)

@@ -16,10 +16,13 @@ from agent.cli.output import note, say, say_json
 from agent.errors import RequestInvalid
 
 if TYPE_CHECKING:
+    from agent.intake.submissions import Submitted
     from agent.models import Document
 
 FIRST_LOOK_SECONDS = 0.05
 LONGEST_LOOK_SECONDS = 1.0
+OWNER = "cli"
+"""Whose the idempotency keys of the command line are."""
 
 
 def submit(
@@ -81,6 +84,32 @@ def submit(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="May be repeated.", show_default=False),
     ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Of this submission: sent again under it within 24 hours it makes nothing new, "
+            "and prints the same id.",
+            show_default=False,
+        ),
+    ] = None,
+    unique_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Of what is asked for: while a request that has it is not final, its id is "
+            "printed, and nothing new is made.",
+            show_default=False,
+        ),
+    ] = None,
+    callback: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where its end is told, on a host of AGENT_WEBHOOK_HOSTS.",
+            show_default=False,
+        ),
+    ] = None,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -93,7 +122,8 @@ def submit(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Store a request as a context, and print the context's id.
+    """Store a request as a context, and print the context's id; of a request of several steps that
+    of the whole.
 
     Name a stored template with --template, or a --purpose, or give --service and --body; without
     any of them the keywords in --text choose a purpose. MongoDB is enough: while Redis is away the
@@ -106,11 +136,16 @@ def submit(
         "data": read_object("--data", data) if data is not None else None,
         "text": text,
         "user_id": user,
+        "callback_url": callback,
         "priority": priority,
         "tags": read_tags(tag) if tag else None,
+        "idempotency_key": idempotency_key,
+        "unique_key": unique_key,
     }
     if body == data == "-":
         raise RequestInvalid("--body and --data: only one of them can be read from stdin")
+    if idempotency_key is not None:
+        _check_times({"--at": at, "--deadline": deadline})
     with opened() as found:
         now = found.repository.now()
         asked["available_at"] = read_time("--at", at, now) if at else None
@@ -133,27 +168,46 @@ def _inline(service: str | None, body: str | None) -> dict[str, Any] | None:
     return {"service_type": service, "service_template": read_object("--body", body)}
 
 
-def _store(found: Opened, asked: dict[str, Any]) -> str:
+def _check_times(times: dict[str, str | None]) -> None:
+    """Refuse what would be another request each time it is sent under its key.
+
+    Raises:
+        RequestInvalid: a time is counted from now.
+    """
+    for option, word in times.items():
+        if word is not None and word.startswith("+"):
+            raise RequestInvalid(
+                f"{option}: {word!r} is another time whenever it is said; with --idempotency-key "
+                "write 2030-01-31T12:00:00Z"
+            )
+
+
+def _store(found: Opened, asked: dict[str, Any]) -> Submitted:
     from agent.intake.request_service import RequestService, read_request
+    from agent.intake.submissions import Submissions
     from agent.intake.templates import TemplateSource
 
     templates = TemplateSource.of(found.repository, found.settings)
     for problem in templates.problems:
         note(f"warning: {problem}")
-    context_id = RequestService.of(found.repository, templates, found.settings).submit(
-        read_request(asked), source="cli"
+    service = RequestService.of(found.repository, templates, found.settings)
+    submitted = Submissions(service, found.repository).submit(
+        read_request(asked), owner=OWNER, source="cli"
     )
     found.ring()
-    return context_id
+    return submitted
 
 
-def _follow(found: Opened, context_id: str, wait: float | None, as_json: bool) -> int:
+def _follow(found: Opened, submitted: Submitted, wait: float | None, as_json: bool) -> int:
     """Print what there is to say, and how the command ends."""
+    context_id = submitted.id
+    if submitted.existing:
+        note(f"nothing new: {context_id} has this unique key, and is not final")
     if not as_json:
         say(context_id)
     if wait is None:
         if as_json:
-            say_json({"_id": context_id})
+            say_json({"_id": context_id, "existing": submitted.existing})
         return FINE
     document = _wait(found, context_id, wait)
     if as_json:

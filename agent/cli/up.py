@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli.exits import WRONG_SETTING
 from agent.cli.opened import opened, quiet_settings
 from agent.cli.output import console, note
+from agent.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agent.cli.system.commands import Command
@@ -46,21 +49,34 @@ def up(
     """
     from agent.cli.system.stopping import stoppable
 
+    wrong: list[str] = []
     with stoppable(), ExitStack() as stack:
-        _run(data.absolute(), stack)
+        _run(data.absolute(), stack, wrong)
+    if wrong:
+        raise ConfigurationError(f"{wrong[0]} does not start with these settings; it says why")
 
 
-def _run(data: Path, stack: ExitStack) -> None:
-    """Start everything, and wait for `Stop`; the stack then stops it, workers first."""
+def _run(data: Path, stack: ExitStack, wrong: list[str]) -> None:
+    """Start everything, and wait for `Stop`; the stack then stops it, workers first.
+
+    Args:
+        wrong: gets the names of processes that do not start with these settings.
+
+    Raises:
+        ConfigurationError: something cannot start with these settings.
+    """
+    from agent.api.keys import check_doors, read_keys
     from agent.cli.system.lines import Lines
     from agent.cli.system.surroundings import find_gaps
+    from agent.dashboard.users import read_users
     from agent.embedded import Supervisor
 
     settings = quiet_settings()
     gaps = find_gaps(settings)
+    check_doors(settings, read_keys(settings), has_users=bool(read_users(settings)))
     queues = [service.queue for service in settings.registry.values()]
     lines = Lines(console(), [*OURS, *queues])
-    supervisor = Supervisor(lambda handle: _tell_restart(lines, handle))
+    supervisor = Supervisor(lambda handle: _tell_restart(lines, handle, wrong))
     stack.callback(lines.close)
     stack.callback(lines.tell, "agent", "stopped")
     started = {"PORT": str(gaps.port)}
@@ -155,8 +171,13 @@ def _start(commands: list[Command], supervisor: Supervisor, lines: Lines) -> lis
     ]
 
 
-def _tell_restart(lines: Lines, handle: Handle) -> None:
+def _tell_restart(lines: Lines, handle: Handle, wrong: list[str]) -> None:
+    """Say that a process was started again; all ends where that cannot help."""
     name = handle.process.name
+    if handle.exit_code == WRONG_SETTING:
+        wrong.append(name)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        return
     lines.tell(name, f"ended with {handle.exit_code}; started again as {handle.pid}", "WARNING")
 
 

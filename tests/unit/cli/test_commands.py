@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from agent.cli.system.commands import Command, bridge, web, workers
-from agent.services import BUILT_IN
+from agent.services import BUILT_IN, WEBHOOK
 from scripts.house.procfile import read_procfile
 
 PROCFILE = Path(__file__).parents[3] / "Procfile"
@@ -31,7 +31,7 @@ def test_they_are_those_of_the_procfile() -> None:
     """`agent up` and the demo run what a platform runs."""
     expected = procfile_commands()
     del expected["release"]
-    commands = [web(), bridge(), *workers(BUILT_IN)]
+    commands = [web(), bridge(), *workers((*BUILT_IN, WEBHOOK))]
     assert {command.name: as_typed(command) for command in commands} == expected
 
 

@@ -22,6 +22,8 @@ from agent.cli.exits import exit_code, explain
         (errors.ContextNotFound("x"), 1),
         (errors.IllegalTransition("x"), 1),
         (errors.NotStorable("x"), 1),
+        (errors.IdempotencyKeyReused("x"), 2),
+        (errors.StillInProgress("x"), 75),
     ],
 )
 def test_each_error_has_its_exit_code(error: errors.AgentError, expected: int) -> None:

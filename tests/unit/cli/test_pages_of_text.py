@@ -10,11 +10,11 @@ from bson import ObjectId
 
 from agent.cli.listing import _note
 from agent.cli.output import id_word
-from agent.cli.show import MOST_RESULT_LINES, results_of, timeline
+from agent.cli.show import MOST_RESULT_LINES, results_of
 from agent.cli.status import Overview, Row, as_document, remarks
 from agent.models import Document
 from agent.store.services import Pause
-from tests.factories import LONG_AGO, a_context
+from tests.factories import LONG_AGO
 
 NOW = LONG_AGO + timedelta(minutes=5)
 PAUSE = Pause("ANALYSIS", by="operator", reason="tests", since=LONG_AGO)
@@ -33,25 +33,6 @@ def an_overview(*rows: Row, **fields: Any) -> Overview:
     leader = {"owner": "bridge:1", "since": LONG_AGO}
     return Overview(**{"now": NOW, "rows": list(rows), "leader": leader, "redis_error": None,
                        **fields})  # fmt: skip
-
-
-def test_a_timeline_tells_every_attempt_and_what_is_no_longer_kept() -> None:
-    """From its creation to its end."""
-    document = a_context(
-        status="completed", completed_at=NOW, attempt=4,
-        attempts=[
-            {"number": 3, "started_at": LONG_AGO, "duration_ms": 812, "outcome": "retry",
-             "error": {"type": "ServiceFailed", "message": "no", "status_code": 503}},
-            {"number": 4, "started_at": LONG_AGO, "outcome": "completed", "worker": "host:1"},
-        ],
-    )  # fmt: skip
-    assert list(timeline(document)) == [
-        ("", "2024-05-01 12:00:00 UTC", "", "created", ""),
-        ("", "", "", "2 calls", "are no longer kept"),
-        ("3", "2024-05-01 12:00:00 UTC", "812 ms", "retry", "ServiceFailed (503): no"),
-        ("4", "2024-05-01 12:00:00 UTC", "", "completed", "by host:1"),
-        ("", "2024-05-01 12:05:00 UTC", "", "completed", ""),
-    ]
 
 
 def test_long_results_are_cut_and_say_so() -> None:
