@@ -17,9 +17,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from agent.admission.admission import Admission
 from agent.duties.adopt import Adopt
+from agent.duties.callbacks import settle_of
+from agent.duties.expand import Expand
 from agent.duties.fire import Fire
 from agent.duties.rescue import Rescue
-from agent.duties.settle import Settle
 from agent.duties.sweep import sweep
 from agent.errors import AgentError, BrokerUnavailable, ConfigurationError, StoreError
 from agent.logs import configure_logging, get_logger
@@ -32,6 +33,7 @@ from bridge.doorbell import Bell, Doorbell, Ring
 from bridge.leader import Leadership
 from bridge.recovery import Recovery
 from bridge.rounds import Rounds
+from bridge.views import Views
 
 MAX_CONNECTIONS = 8
 RESCUE_SECONDS = 5
@@ -39,7 +41,9 @@ SWEEP_SECONDS = 10
 THOROUGH_SECONDS = 60
 RECOVERY_SECONDS = 2
 SCHEDULES_SECONDS = 0.5
+BATCHES_SECONDS = 0.5
 """Asks nothing while nothing is due."""
+VIEWS_SECONDS = 1
 LEAD_SECONDS = LEADER_LEASE.total_seconds() * 0.4
 """Two tries within a lease, and few questions while idle."""
 TAKEOVER_SECONDS = 0.05
@@ -66,6 +70,8 @@ class Bridge:
         self._rescue = Rescue.of(repository, on_expired=self._signals.count_expired)
         self._adopt = Adopt.of(repository)
         self._fire = Fire.of(repository)
+        self._expand = Expand(repository)
+        self._views = Views(repository, client, settings)
         shared = SharedSignals(client, settings.namespace)
         admission = Admission(repository, services, settings, shared, self.owner)
         admit = Admit(admission, services, client, settings)
@@ -75,9 +81,10 @@ class Bridge:
             repository,
             admit,
             self._adopt,
-            Settle(repository),
+            settle_of(repository, self._expand.look_again),
             leads=self._leads,
             on_outage=self._rescue.hold_off,
+            on_promoted=self._views.note_promoted,
         )
         self._doorbell = Doorbell(
             self._bell,
@@ -86,6 +93,8 @@ class Bridge:
             settings.namespace,
             self._leads,
             on_schedules=self._fire.look_again,
+            on_batches=self._expand.look_again,
+            on_views=self._views.look_again,
         )
         self._scheduler = self._schedule()
 
@@ -115,7 +124,9 @@ class Bridge:
             "adopt": (self._adopt.run_thoroughly, THOROUGH_SECONDS),
             "flush": (self._flush, SWEEP_SECONDS),
             "recovery": (self._recovery.run, RECOVERY_SECONDS),
+            "views": (self._views.run, VIEWS_SECONDS),
             "schedules": (self._then_admit(self._fire.run), SCHEDULES_SECONDS),
+            "batches": (self._then_admit(self._expand.run), BATCHES_SECONDS),
         }
         for name, (job, seconds) in jobs.items():
             scheduler.add_job(self._led(name, job), "interval", seconds=seconds, id=name)
@@ -154,10 +165,11 @@ class Bridge:
         return run
 
     def _then_settle(self, duty: Callable[[], int]) -> Callable[[], None]:
-        """What it ended may have been a step."""
+        """What it ended may have been a step; what it failed is a dead letter."""
 
         def run() -> None:
             if duty():
+                self._views.look_again()
                 self._bell.ring(Ring.SETTLE)
 
         return run

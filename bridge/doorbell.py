@@ -12,7 +12,7 @@ from enum import IntFlag
 
 import redis
 
-from agent.projections.doorbell import SCHEDULES, Listener, doorbell_channel
+from agent.projections.doorbell import BATCHES, SCHEDULES, VIEWS, Listener, doorbell_channel
 from agent.store.mongo_context_repository import MongoContextRepository
 
 STREAM_RETRY_SECONDS = 5.0
@@ -75,9 +75,11 @@ class Doorbell:
         leads: Callable[[], bool],
         *,
         on_schedules: Callable[[], None] = lambda: None,
+        on_batches: Callable[[], None] = lambda: None,
+        on_views: Callable[[], None] = lambda: None,
     ) -> None:
         self._bell = bell
-        self._on_schedules = on_schedules
+        self._on = {SCHEDULES: on_schedules, BATCHES: on_batches, VIEWS: on_views}
         self._repository = repository
         self._leads = leads
         self._stopping = threading.Event()
@@ -97,8 +99,8 @@ class Doorbell:
         self._listener.stop()
 
     def _hear(self, _channel: str, text: str) -> None:
-        if text == SCHEDULES:
-            self._on_schedules()
+        if (on_news := self._on.get(text)) is not None:
+            on_news()
         self._bell.ring(Ring.of(text))
 
     def _watch(self) -> None:

@@ -35,6 +35,7 @@ class Rounds:
         leads: whether this bridge is to work at all.
         on_outage: called after a round that MongoDB did not let through, or kept waiting for as
             long as would cost a worker a sign of life.
+        on_promoted: told until when all that was scheduled has become pending.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Rounds:
         *,
         leads: Callable[[], bool],
         on_outage: Callable[[], None],
+        on_promoted: Callable[[datetime], None] = lambda _until: None,
     ) -> None:
         self._bell = bell
         self._repository = repository
@@ -56,6 +58,7 @@ class Rounds:
         self._settled_at = float("-inf")
         self._leads = leads
         self._on_outage = on_outage
+        self._on_promoted = on_promoted
         self._due_at = self._again_at = float("inf")
         self._stopping = threading.Event()
         self._away = False
@@ -112,6 +115,7 @@ class Rounds:
         """
         idle = False
         if Ring.TICK in rings:
+            until = self._repository.now()
             seen = self._look()
             self._note_due(seen.next_due)
             due = seen.next_due is not None and seen.next_due <= self._repository.now()
@@ -119,6 +123,7 @@ class Rounds:
             if not idle:
                 rings |= Ring.FOREIGN
                 self._note_due(promote(self._repository))
+            self._on_promoted(until)
             rings |= self._time_to_settle(idle)
         if Ring.SETTLE in rings:
             self._settled_at = time.monotonic()

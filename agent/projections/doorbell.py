@@ -22,6 +22,12 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 SCHEDULES = "schedules"
 """What is rung when schedules have changed."""
+VIEWS = "views"
+"""What is rung when the views of retries and dead letters may no longer be true."""
+CHANGES = frozenset({"foreign", "settle"})
+"""What API, pages and commands ring when somebody has changed contexts: they then ring `VIEWS`."""
+BATCHES = "batches"
+"""What is rung when there is a new batch."""
 
 Callback = Callable[[str, str], None]
 """Gets the channel and the text of a message."""
