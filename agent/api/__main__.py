@@ -12,6 +12,7 @@ import uvicorn
 from agent.api.app import create_app
 from agent.api.hub import Hub
 from agent.api.keys import VARIABLE, check_doors, read_keys
+from agent.dashboard.users import read_users
 from agent.errors import ConfigurationError
 from agent.logs import configure_logging, get_logger
 from agent.projections.connection import connect_redis
@@ -41,12 +42,12 @@ def serve(settings: Settings) -> None:
     repository = MongoContextRepository.connect(settings)
     client = connect_redis(settings, max_connections=MAX_CONNECTIONS, name="web")
     keys = read_keys(settings)
-    check_doors(settings, keys)
+    check_doors(settings, keys, has_users=bool(read_users(settings)))
     app = create_app(settings, repository=repository, client=client)
     host = "0.0.0.0" if settings.env == "production" else "127.0.0.1"  # noqa: S104 - platforms route to it
     log = get_logger()
     log.info("web.starting", host=host, port=settings.port)
-    if not keys:
+    if not keys and settings.env == "development":
         log.warning("web.open", advice=f"{VARIABLE} is not set: this machine may do everything")
     signal.signal(signal.SIGTERM, _end_well)
     config = uvicorn.Config(

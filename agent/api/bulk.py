@@ -43,6 +43,7 @@ def bulk_router(doors: Doors) -> APIRouter:
             return reply(_counted(repository.count_retriable(selection), repository.now()))
         progress = repository.retry_matching(selection, limit=body.limit, fresh_key=body.fresh_key)
         doors.bell.ring("foreign")
+        doors.bell.ring("settle")
         return reply(_told(progress, body.limit))
 
     @router.post("/contexts/cancel", response_model=BulkAnswer, responses=documented(kinds.REFUSED))
@@ -53,6 +54,7 @@ def bulk_router(doors: Doors) -> APIRouter:
         if body.dry_run:
             return reply(_counted(repository.count_cancellable(selection), repository.now()))
         progress = repository.cancel_matching(selection, limit=body.limit)
+        doors.bell.ring("settle")
         return reply(_told(progress, body.limit))
 
     @router.get(

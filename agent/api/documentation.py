@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 
 from agent.api import problem_kinds as kinds
 from agent.api.problems import FieldError, ProblemDetails, problem
+from agent.api.uploads import NewBatch
 
 API_VERSION = "1.0"
 
@@ -34,7 +35,9 @@ PAGE = """\
 <!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>The API of agent</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/static/swagger-ui.css">
 <div id="swagger-ui"></div>
 <script src="/static/swagger-ui-bundle.js"></script>
@@ -77,9 +80,10 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
         path: item for path, item in document["paths"].items() if path.startswith("/v1/")
     }
     schemas = document["components"]["schemas"]
-    for model in (FieldError, ProblemDetails):
+    for model in (FieldError, ProblemDetails, NewBatch):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.pop("$defs", None)
+        for name, inner in schema.pop("$defs", {}).items():
+            schemas.setdefault(name, inner)
         schemas[model.__name__] = schema
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -11,16 +11,20 @@ import redis
 from agent.api import problem_kinds as kinds
 from agent.api.hub import Hub
 from agent.api.problems import Problem
+from agent.intake.batches import Batches
 from agent.intake.request_service import RequestService
+from agent.intake.schedules import Schedules
 from agent.intake.submissions import Submissions
 from agent.intake.templates import TemplateSource
 from agent.logs import get_logger
 from agent.models import Document
-from agent.projections.doorbell import ring
+from agent.projections.doorbell import CHANGES, VIEWS, ring
 from agent.services import ServiceType
 from agent.settings import Settings
 from agent.store.ids import meant_by
 from agent.store.mongo_context_repository import MongoContextRepository
+
+CLOSE_SECONDS = 2.0
 
 log = get_logger()
 
@@ -35,23 +39,34 @@ class Bell:
         self._wanted = threading.Condition()
         self._what: set[str] = set()
         self._thread: threading.Thread | None = None
+        self._closing = False
 
     def ring(self, what: str = "") -> None:
         """There may be work; `foreign` if some of it has to be adopted."""
         with self._wanted:
-            self._what.add(what)
+            self._what.update({what, VIEWS} if what in CHANGES else {what})
             self._wanted.notify()
-            if self._thread is None:
+            if self._thread is None and not self._closing:
                 self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
                 self._thread.start()
+
+    def close(self) -> None:
+        """Ring for the last time, unless Redis hangs."""
+        with self._wanted:
+            self._closing = True
+            self._wanted.notify()
+        if self._thread is not None:
+            self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         while True:
             with self._wanted:
-                self._wanted.wait_for(lambda: self._what)
+                self._wanted.wait_for(lambda: self._what or self._closing)
                 rung, self._what = self._what, set()
             for what in sorted(rung):
                 ring(self._client, self._namespace, what)
+            if self._closing and not rung:
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,8 @@ class Doors:
     client: redis.Redis
     templates: TemplateSource
     submissions: Submissions
+    schedules: Schedules
+    batches: Batches
     hub: Hub
     bell: Bell
 
@@ -81,7 +98,8 @@ class Doors:
         service = RequestService.of(repository, templates, settings)
         return cls(
             settings, repository, client, templates, Submissions(service, repository),
-            Hub(repository), Bell(client, settings.namespace),
+            Schedules(repository, service), Batches(repository, service), Hub(repository),
+            Bell(client, settings.namespace),
         )  # fmt: skip
 
     def service(self, word: str) -> ServiceType:

@@ -1,4 +1,4 @@
-"""`/v1/requests/{id}/result` and `…/events`: wait for what becomes of a request.
+"""`/v1/requests/{id}/result` and `…/events`, and those of batches: wait for what becomes of them.
 
 Both wait on the event loop, and hold no thread while they do.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
 
@@ -15,15 +16,17 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Respons
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from agent.api import batches, requests
 from agent.api import problem_kinds as kinds
 from agent.api.answers import is_parent, state_answer
+from agent.api.batch_shapes import BatchAnswer
 from agent.api.doors import Doors
 from agent.api.hub import Listener, key_of
 from agent.api.problems import documented
 from agent.api.rendering import rendered, reply
-from agent.api.requests import RequestId, read_answer
+from agent.api.requests import RequestId
 from agent.api.security import Reader
-from agent.api.shapes import RequestAnswer
+from agent.api.shapes import RequestAnswer, Shape
 from agent.models import FINAL, Document
 
 LONGEST_WAIT_SECONDS = 25
@@ -37,11 +40,38 @@ class NothingNew(Exception):
     """There is nothing to be told any more: who was told all of a final request."""
 
 
-class Watched:
-    """A request as it is listened for: its document, and the keys of its steps."""
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What can be waited for.
 
-    def __init__(self, document: Document, children: list[Document]) -> None:
+    Args:
+        path: of its routes.
+        name: of the event that tells the whole of it.
+        shape: of its answer.
+        find: its document, by the word of a path.
+        answer: what is told of it.
+    """
+
+    path: str
+    tag: str
+    name: str
+    shape: type[Shape]
+    find: Callable[[Doors, str], Document]
+    answer: Callable[[Doors, Document], Document]
+
+
+REQUESTS = Awaited(
+    "/v1/requests", "requests", "request", RequestAnswer, Doors.find, requests.answer_of
+)
+BATCHES = Awaited("/v1/batches", "batches", "batch", BatchAnswer, batches.find, batches.answer_of)
+
+
+class Watched:
+    """A request or batch as it is listened for: its document, and the keys of its steps."""
+
+    def __init__(self, document: Document, children: list[Document], name: str) -> None:
         self.id = document["_id"]
+        self._name = name
         self.keys = {key_of(each["_id"]): str(each.get("step")) for each in children}
         self.ids = [self.id, *(each["_id"] for each in children)]
         self.seen: dict[str, Document] = {}
@@ -54,7 +84,7 @@ class Watched:
             told = state_answer(states[key], key=self.keys.get(key))
             if self.seen.get(key) != told:
                 self.seen[key] = told
-                yield ("request" if key == own else "step"), told
+                yield (self._name if key == own else "step"), told
 
     @property
     def is_final(self) -> bool:
@@ -67,29 +97,32 @@ class Watched:
         return sha256(told.encode()).hexdigest()[:16]
 
 
-def waiting_router(doors: Doors) -> APIRouter:
+def waiting_router(doors: Doors, of: Awaited) -> APIRouter:
     """The routes that wait."""
-    router = APIRouter(prefix="/v1/requests", tags=["requests"])
+    router = APIRouter(prefix=of.path, tags=[of.tag])
     hub = doors.hub
 
-    def find(request_id: str) -> Watched:
-        document = doors.find(request_id)
+    async def answered(id: str) -> Document:
+        return await run_in_threadpool(lambda: of.answer(doors, of.find(doors, id)))
+
+    def find(id: str) -> Watched:
+        document = of.find(doors, id)
         children: list[Document] = []
         if is_parent(document) and document.get("steps"):
             children = doors.repository.children_of(document["_id"], limit=MOST_STEPS)
-        return Watched(document, children)
+        return Watched(document, children, of.name)
 
     @router.get(
-        "/{request_id}/result",
-        response_model=RequestAnswer,
+        "/{id}/result",
+        response_model=of.shape,
         responses={
-            202: {"model": RequestAnswer, "description": "It is not final yet."},
+            202: {"model": of.shape, "description": "It is not final yet."},
             **documented(kinds.NOT_FOUND),
         },
     )
     async def result(
         _caller: Reader,
-        request_id: RequestId,
+        id: RequestId,
         wait: Annotated[
             float,
             Query(
@@ -100,29 +133,29 @@ def waiting_router(doors: Doors) -> APIRouter:
             ),
         ] = 0,
     ) -> Response:
-        """What a request brought: 200 once it is final, 202 until then. Scope `read`."""
-        answer = await read_answer(doors, request_id)
+        """What it brought: 200 once it is final, 202 until then. Scope `read`."""
+        answer = await answered(id)
         end = time.monotonic() + wait
         if answer["status"] not in FINAL and wait > 0:
-            watched = await run_in_threadpool(find, request_id)
+            watched = await run_in_threadpool(find, id)
             async with hub.listening([watched.id]) as listener:
                 while not watched.is_final and not hub.closing:
                     left = end - time.monotonic()
                     if left <= 0 or not await listener.wait(left):
                         break
                     list(watched.news(listener))
-            answer = await read_answer(doors, request_id)
+            answer = await answered(id)
         return reply(answer, 200 if answer["status"] in FINAL else 202)
 
     async def watched(
         _caller: Reader,
-        request_id: RequestId,
+        id: RequestId,
         last_event_id: Annotated[
             str | None, Header(description="Of the last event that was seen.")
         ] = None,
     ) -> Watched:
-        """The request, unless all of it was told before."""
-        found = await run_in_threadpool(find, request_id)
+        """It, unless all of it was told before."""
+        found = await run_in_threadpool(find, id)
         if last_event_id is not None:
             there = Listener(found.ids)
             for state in await run_in_threadpool(doors.repository.states_of, found.ids):
@@ -135,7 +168,7 @@ def waiting_router(doors: Doors) -> APIRouter:
         return found
 
     @router.get(
-        "/{request_id}/events",
+        "/{id}/events",
         response_class=EventSourceResponse,
         responses={
             204: {"description": "It is final, and all of it was told before `Last-Event-ID`."},
@@ -145,8 +178,9 @@ def waiting_router(doors: Doors) -> APIRouter:
     async def events(
         found: Watched = Depends(watched),  # noqa: B008 - an annotation cannot name what is local
     ) -> AsyncIterator[ServerSentEvent]:
-        """The states of a request and of its steps, as they change: server-sent events `request`
-        and `step`, until it is final. Each tells the whole present state of one of them, so one
+        """Its states and those of its steps, as they change: server-sent events `request` (or
+        `batch`) and `step`, until it is final. Of a batch its progress is told, not its items. Each
+        event tells the whole present state of one of them, so one
         that was missed is made up for by the next. Scope `read`.
 
         Whoever comes again with `Last-Event-ID` is told only if anything has changed since."""

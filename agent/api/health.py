@@ -45,6 +45,11 @@ class Cached(Generic[_Value]):
                 self._held = (self._monotonic(), value)
             return self._held[1]
 
+    def forget(self) -> None:
+        """Compute it anew for whoever asks next."""
+        with self._lock:
+            self._held = None
+
 
 class HealthSource(Protocol):
     """What health asks of the repository; it raises an `AgentError` when MongoDB is away."""

@@ -96,15 +96,19 @@ def read_keys(settings: Settings) -> Keys:
     return Keys(read)
 
 
-def check_doors(settings: Settings, keys: Keys) -> None:
+def check_doors(settings: Settings, keys: Keys, *, has_users: bool = False) -> None:
     """Refuse to open `web` to a network without anything that says who may come in.
 
+    Args:
+        has_users: whether there is anybody who may sign in to the dashboard.
+
     Raises:
-        ConfigurationError: in production there are no keys.
+        ConfigurationError: in production there are neither keys nor users.
     """
-    if settings.env == "production" and not keys:
+    if settings.env == "production" and not keys and not has_users:
         raise ConfigurationError(
-            f"{VARIABLE} is not set, and in production `web` does not start without keys: {_FORM}; "
+            f"{VARIABLE} is not set, nor is AGENT_DASHBOARD_USERS, and in production `web` does "
+            f"not start without keys or users: {_FORM}; "
             "AGENT_ENV=development opens it to this machine alone"
         )
 

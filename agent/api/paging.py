@@ -40,6 +40,24 @@ def read_cursor(word: str) -> tuple[datetime, Any]:
     return created_at, context_id
 
 
+def cursor_behind(context_id: str) -> str:
+    """The cursor of the page that begins behind this id."""
+    return base64.urlsafe_b64encode(context_id.encode()).decode().rstrip("=")
+
+
+def read_id(word: str) -> str:
+    """What `cursor_behind` was given.
+
+    Raises:
+        RequestInvalid: it is no cursor of ours.
+    """
+    try:
+        padded = word + "=" * (-len(word) % 4)
+        return base64.b64decode(padded.encode("ascii"), b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        raise RequestInvalid("`cursor` is none that was answered here") from None
+
+
 def _asks(context_id: Any) -> bool:
     """Whether it is more than an id: a list, a pattern, an operator."""
     if isinstance(context_id, dict):

@@ -63,7 +63,8 @@ NOT_LOCAL = Kind(
 )  # fmt: skip
 NOT_FOUND = Kind(
     "not-found", 404, "There is no such thing",
-    "No request, context, template, purpose or service of this id, or no such path.",
+    "No request, batch, context, template, purpose, schedule or service of this id, or no such "
+    "path.",
     "Look at the id. What was kept for its time only may be deleted by now.",
 )  # fmt: skip
 METHOD_NOT_ALLOWED = Kind(
@@ -77,6 +78,11 @@ CONFLICT = Kind(
     "what it is. Another one may have been quicker.",
     "Look at it again; the [table of statuses](states.md) says what can be done.",
 )  # fmt: skip
+EXISTS = Kind(
+    "exists", 409, "There is one already",
+    "What was to be made anew is there under this name.",
+    "Choose another name, or put it in the place of the other with `PUT`.",
+)  # fmt: skip
 IN_PROGRESS = Kind(
     "in-progress", 409, "The same is being done just now",
     "A request with the same `Idempotency-Key` or `unique_key` is being stored at this moment.",
@@ -86,6 +92,16 @@ TOO_LARGE = Kind(
     "too-large", 413, "The body is too large",
     "More bytes than are taken; what was sent was not read to its end.",
     "Hand large data over by reference.",
+)  # fmt: skip
+STALLED = Kind(
+    "stalled", 408, "The upload has come to a stand",
+    "Nothing more came for half a minute. Nothing is stored of what was sent.",
+    "Send it again, with the same idempotency key.",
+)  # fmt: skip
+MEDIA_TYPE = Kind(
+    "media-type", 415, "The body is of a kind that is not taken",
+    "`Content-Type` is missing, or is none of those that `detail` names.",
+    "Name the kind that the body is of.",
 )  # fmt: skip
 INVALID = Kind(
     "invalid", 422, "The request cannot be understood",
@@ -116,16 +132,17 @@ INTERNAL = Kind(
 )  # fmt: skip
 UNAVAILABLE = Kind(
     "unavailable", 503, "A server is away",
-    "MongoDB or Redis does not answer, or this process has no room for another listener. Whether "
-    "a change took place is open; what was answered with 202 is stored.",
+    "MongoDB or Redis does not answer, or this process has no room for another listener or "
+    "upload. Whether a change took place is open; what was answered with 202 is stored.",
     "Send it again after `Retry-After`, with the same idempotency key.",
 )  # fmt: skip
 
 KINDS = {
     kind.name: kind
     for kind in (
-        KEY_NEEDED, SCOPE_MISSING, NOT_LOCAL, NOT_FOUND, METHOD_NOT_ALLOWED, CONFLICT, IN_PROGRESS,
-        TOO_LARGE, INVALID, REFUSED, KEY_REUSED, TOO_MANY, INTERNAL, UNAVAILABLE,
+        KEY_NEEDED, SCOPE_MISSING, NOT_LOCAL, NOT_FOUND, METHOD_NOT_ALLOWED, CONFLICT, EXISTS,
+        IN_PROGRESS, STALLED, TOO_LARGE, MEDIA_TYPE, INVALID, REFUSED, KEY_REUSED,
+        TOO_MANY, INTERNAL, UNAVAILABLE,
     )
 }  # fmt: skip
 

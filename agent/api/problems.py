@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,10 +21,12 @@ from agent.errors import (
     AlreadyStored,
     BrokerUnavailable,
     ContextNotFound,
+    ContextUnreadable,
     IdempotencyKeyReused,
     IllegalTransition,
     NotStorable,
     RequestInvalid,
+    ScheduleNotFound,
     StillInProgress,
     StoreUnavailable,
 )
@@ -36,12 +40,14 @@ LONGEST_DETAIL = 2000
 
 OF_ERRORS: tuple[tuple[type[AgentError], Kind], ...] = (
     (ContextNotFound, kinds.NOT_FOUND),
+    (ScheduleNotFound, kinds.NOT_FOUND),
     (IllegalTransition, kinds.CONFLICT),
     (AlreadyStored, kinds.CONFLICT),
     (StillInProgress, kinds.IN_PROGRESS),
     (IdempotencyKeyReused, kinds.KEY_REUSED),
     (RequestInvalid, kinds.REFUSED),
     (NotStorable, kinds.REFUSED),
+    (ContextUnreadable, kinds.REFUSED),
     (StoreUnavailable, kinds.UNAVAILABLE),
     (BrokerUnavailable, kinds.UNAVAILABLE),
 )
@@ -138,11 +144,21 @@ def tell_problems(app: FastAPI) -> None:
 def _explained(of: Iterable[Kind]) -> Response:
     parts = "".join(
         f"<h1>{kind.title}</h1><p><code>{kind.type}</code>, {kind.status}</p>"
-        f"<p>{kind.what}</p><p><em>What to do:</em> {kind.remedy}</p>"
+        f"<p>{_html(kind.what)}</p><p><em>What to do:</em> {_html(kind.remedy)}</p>"
         for kind in of
     )
-    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems</title>'
+    head = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width, initial-scale=1"><meta name="color-scheme" '
+        'content="light dark"><title>Problems</title><link rel="icon" href="data:,">'
+    )
     return HTMLResponse(f"{head}{parts}</html>")
+
+
+def _html(text: str) -> str:
+    """Markdown as a page shows it: code, and links to files of `docs`, which are not here."""
+    linkless = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", html.escape(text, quote=False))
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", linkless)
 
 
 async def _raised(_request: Request, exc: Exception) -> Response:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Header, Path, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import ConfigDict, JsonValue, model_validator
 
+from agent import answers
 from agent.api import problem_kinds as kinds
-from agent.api.answers import is_parent, request_answer
 from agent.api.bodies import KeyChoice, no_foreign_numbers
 from agent.api.doors import Doors
 from agent.api.problems import documented
@@ -18,11 +17,20 @@ from agent.api.security import Operator, Reader, Submitter
 from agent.api.shapes import AN_ID, Accepted, RequestAnswer
 from agent.errors import RequestInvalid
 from agent.intake.request_service import Request
-from agent.models import REQUEST, Document
+from agent.models import Document
 
-MOST_RESULTS = 50
-"""Steps whose results are told with their request."""
+MOST_RESULTS = answers.MOST_RESULTS
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Of this submission: sent again with the same body within 24 hours it "
+        "brings the same answer, and makes nothing new.",
+    ),
+]
 RequestId = Annotated[str, Path(description="As it was answered.", examples=[AN_ID])]
 EXAMPLES: list[JsonValue] = [
     {"template_id": "greeting", "user_id": "user:42", "data": {"name": "Ann"}},
@@ -32,6 +40,9 @@ EXAMPLES: list[JsonValue] = [
         "unique_key": "greet-ann",
     },
 ]
+
+
+_Body = TypeVar("_Body", bound=Request)
 
 
 class NewRequest(Request):
@@ -44,13 +55,7 @@ class NewRequest(Request):
 
 def answer_of(doors: Doors, document: Document) -> Document:
     """What has become of a request, with its steps and what they brought."""
-    if not is_parent(document) or document.get("service_type") != REQUEST:
-        return request_answer(document)
-    children = doors.repository.children_of(document["_id"])
-    results: dict[str, Any] = {}
-    if len(children) <= MOST_RESULTS:
-        results = doors.repository.results_of([each["_id"] for each in children])
-    return request_answer(document, children, results)
+    return answers.read_answer(doors.repository, document)
 
 
 def requests_router(doors: Doors) -> APIRouter:
@@ -72,21 +77,12 @@ def requests_router(doors: Doors) -> APIRouter:
     def submit(
         caller: Submitter,
         body: NewRequest,
-        idempotency_key: Annotated[
-            str | None,
-            Header(
-                min_length=1,
-                max_length=255,
-                pattern=r"^[\x21-\x7e]+$",
-                description="Of this submission: sent again with the same body within 24 hours it "
-                "brings the same answer, and makes nothing new.",
-            ),
-        ] = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> Response:
         """Store a request. It is carried out by and by; 202 means that it is stored.
 
         Scope `submit`."""
-        request: Request = _with_key(body, idempotency_key)
+        request: Request = with_key(body, idempotency_key)
         submitted = doors.submissions.submit(request, owner=caller.name)
         doors.bell.ring()
         answer = {"id": submitted.id, "existing": submitted.existing}
@@ -106,7 +102,9 @@ def requests_router(doors: Doors) -> APIRouter:
     )
     def cancel(_caller: Operator, request_id: RequestId) -> Response:
         """Cancel a request, with all of its steps. Scope `operate`."""
-        return reply(answer_of(doors, repository.cancel(doors.id_of(request_id))))
+        document = repository.cancel(doors.id_of(request_id))
+        doors.bell.ring("settle")
+        return reply(answer_of(doors, document))
 
     @router.post(
         "/{request_id}/retry",
@@ -118,12 +116,13 @@ def requests_router(doors: Doors) -> APIRouter:
         fresh = body.fresh_key if body is not None else None
         document = repository.retry(doors.id_of(request_id), fresh_key=fresh)
         doors.bell.ring("foreign")
+        doors.bell.ring("settle")
         return reply(answer_of(doors, document))
 
     return router
 
 
-def _with_key(body: NewRequest, header: str | None) -> Request:
+def with_key(body: _Body, header: str | None) -> _Body:
     """The request with the key of its header.
 
     Raises:
@@ -134,8 +133,3 @@ def _with_key(body: NewRequest, header: str | None) -> Request:
     if body.idempotency_key is not None:
         raise RequestInvalid("`Idempotency-Key` and `idempotency_key` are not the same")
     return body.model_copy(update={"idempotency_key": header})
-
-
-async def read_answer(doors: Doors, word: str) -> Document:
-    """What has become of a request, for routes on the event loop."""
-    return await run_in_threadpool(lambda: answer_of(doors, doors.find(word)))

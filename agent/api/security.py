@@ -28,8 +28,15 @@ _bearer = HTTPBearer(auto_error=False, description="A secret of `AGENT_API_KEYS`
 class Gate:
     """Lets nobody into the API but those who hold a key, each so often."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, limit: RateLimit) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: Keys, limit: RateLimit, *, is_open: bool = True
+    ) -> None:
+        """
+        Args:
+            is_open: whether this machine may do everything while there are no keys.
+        """
         self._app = app
+        self._is_open = is_open
         self._keys = keys
         self._limit = limit
 
@@ -47,7 +54,9 @@ class Gate:
         caller: Caller | None = ANYBODY
         if self._keys:
             caller = self._keys.holder_of(_secret(headers.get(b"authorization", b"")))
-        elif not _is_local(scope, headers.get(b"host", b"")):
+        elif not self._is_open:
+            caller = None
+        elif not is_local(scope, headers.get(b"host", b"")):
             return problem(kinds.NOT_LOCAL)
         if caller is None:
             return problem(kinds.KEY_NEEDED, headers={"WWW-Authenticate": "Bearer"})
@@ -63,7 +72,7 @@ def _secret(authorization: bytes) -> bytes:
     return secret.strip() if scheme.lower() == b"bearer" else b""
 
 
-def _is_local(scope: Scope, host: bytes) -> bool:
+def is_local(scope: Scope, host: bytes) -> bool:
     """From this machine, and meant for it: a page of the web may have its own name lead here."""
     client = scope.get("client")
     try:

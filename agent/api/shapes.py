@@ -189,3 +189,57 @@ class PurposeList(Shape):
     """All purposes, by id."""
 
     items: list[PurposeAnswer]
+
+
+class ScheduleBrief(Shape):
+    """A schedule, without its request."""
+
+    name: Id = Field(examples=["news"])
+    cron: Any = Field(default=None, examples=["30 7 * * mon"])
+    timezone: Any = Field(default=None, examples=["Europe/Berlin"])
+    every_seconds: Any = None
+    paused: Any = None
+    next_at: Any = Field(default=None, description="When it is due.", examples=[A_TIME])
+    next_times: list[Any] = Field(
+        description="When it is due next; of one that is paused, if it were resumed now.",
+        examples=[[A_TIME]],
+    )
+    last_fired_at: Any = None
+    last_ids: Any = Field(default=None, description="Of the latest requests that came of it.")
+    last_error: Any = Field(default=None, description="Why nothing came of the last due time.")
+    fired: Any = Field(default=None, description="How many requests came of it.")
+
+
+class ScheduleAnswer(ScheduleBrief):
+    """A schedule."""
+
+    request: Any = None
+
+
+class SchedulePage(Shape):
+    """A page of schedules, by name."""
+
+    items: list[ScheduleBrief]
+    next: str | None = Field(description="What to send as `cursor` for the next page.")
+
+
+class ScheduleRun(Shape):
+    """A schedule's request was asked for."""
+
+    id: str = Field(description="Of the request.", examples=[AN_ID])
+
+
+class DueTime(Shape):
+    """When a schedule is due."""
+
+    at: str = Field(examples=[A_TIME])
+    local: str = Field(
+        description="In the schedule's own time zone.", examples=["2030-01-31T13:00:00+01:00"]
+    )
+
+
+class NextTimes(Shape):
+    """When a schedule is due next."""
+
+    timezone: str = Field(examples=["Europe/Berlin"])
+    items: list[DueTime]
