@@ -1,0 +1,89 @@
+"""From templates to replies: one environment that escapes everything, and what each page shares."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from agent.api import keys
+from agent.api.keys import Caller
+from agent.dashboard import words
+from agent.dashboard.assets import asset_url
+
+HOME = "/dashboard"
+LOGIN = f"{HOME}/login"
+TITLES = {400: "That does not work", 403: "Not for you", 404: "Not there",
+          405: "That does not work", 409: "Not in this state", 503: "Not now",
+          429: "Too often"}  # fmt: skip
+
+
+class Place(NamedTuple):
+    """A page in the menu."""
+
+    path: str
+    title: str
+
+
+class Pages:
+    """Makes pages.
+
+    Args:
+        places: the menu.
+        namespace: shown on top, so that two installations are told apart.
+    """
+
+    def __init__(self, places: tuple[Place, ...], namespace: str) -> None:
+        self._places = places
+        self._namespace = namespace
+        self._templates = Environment(
+            loader=PackageLoader("agent.dashboard"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(
+            text=words.text, number=words.number, time=words.time_tag,
+            stamp=words.stamp, ago=words.ago_tag,
+            seconds=words.seconds, took=words.took, id_text=words.id_text, id_path=words.id_path,
+            json=words.json_text,
+        )  # fmt: skip
+        self._templates.globals.update(asset=asset_url, HOME=HOME)
+
+    def render(
+        self, request: Request, template: str, status: int = 200, /, **values: Any
+    ) -> HTMLResponse:
+        """A page."""
+        session = request.state.session
+        caller: Caller | None = request.state.caller
+        told, well = session.told, session.well
+        if "hx-request" not in request.headers:
+            session.told = None
+        content = self._templates.get_template(template).render(
+            visitor=caller,
+            can_operate=caller is not None and keys.Scope.OPERATE in caller.scopes,
+            csrf=session.csrf,
+            told=told,
+            told_well=well,
+            is_open=request.state.is_open,
+            places=self._places,
+            here=request.url.path,
+            namespace=self._namespace,
+            **values,
+        )
+        return HTMLResponse(content, status)
+
+    def error(self, request: Request, status: int, why: str) -> HTMLResponse:
+        """A page that says what went wrong, and what to do."""
+        title = TITLES.get(status, "That went wrong")
+        return self.render(request, "error.html", status, title=title, why=why)
+
+
+def told(request: Request, path: str, message: str, *, well: bool = True) -> Response:
+    """Go on to a page, which says on its top what has happened."""
+    request.state.session.told = words.text(message, 500)
+    request.state.session.well = well
+    return RedirectResponse(path, 303)

@@ -1,0 +1,71 @@
+"""`/dashboard/services`: what each may do and has to do, and its pause."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agent.dashboard.house import House, needed_reason
+from agent.dashboard.look import url_shown
+from agent.dashboard.pages import HOME, told
+from agent.errors import RequestInvalid
+from agent.services import ServiceType
+from agent.store.services import OPERATOR
+
+PATH = f"{HOME}/services"
+_MINUTES = re.compile(r"\d{1,5}")
+
+
+def services_router(house: House) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix=PATH)
+    repository = house.repository
+
+    @router.get("")
+    def services(request: Request) -> Response:
+        seen = house.look()
+        return house.pages.render(
+            request, "services.html", look=seen, now=seen.now, url_shown=url_shown
+        )
+
+    @router.post("/{name}/pause")
+    def pause(request: Request, name: str) -> Response:
+        service, reason = _service(house, name), needed_reason(request)
+        length = _length(request.state.form.get("minutes", ""))
+        until = None if length is None else repository.now() + length
+        said = f"{reason} ({request.state.caller.name})"
+        with house.written_down(request, "pause service", service.name):
+            repository.pause_service(service.name, by=OPERATOR, reason=said, until=until)
+        house.changed()
+        return told(request, PATH, f"{service.name} is paused. Its contexts wait; none fails.")
+
+    @router.post("/{name}/resume")
+    def resume(request: Request, name: str) -> Response:
+        service = _service(house, name)
+        with house.written_down(request, "resume service", service.name) as done:
+            done.count = int(repository.resume_service(service.name))
+        house.changed()
+        said = f"{service.name} is open again." if done.count else f"{service.name} was not paused."
+        return told(request, PATH, said)
+
+    return router
+
+
+def _service(house: House, name: str) -> ServiceType:
+    found = house.settings.registry.find(name)
+    if found is None:
+        raise RequestInvalid(f"Services are {', '.join(house.settings.registry)}.")
+    return found
+
+
+def _length(minutes: str) -> timedelta | None:
+    """How long a pause is to be; None for as long as nobody ends it."""
+    if not minutes.strip():
+        return None
+    if not _MINUTES.fullmatch(minutes.strip()) or int(minutes) == 0:
+        raise RequestInvalid("Say for how many minutes, from 1 to 99999, or leave it empty.")
+    return timedelta(minutes=int(minutes))

@@ -1,0 +1,89 @@
+// What the pages do beyond reading. Every one of them can be read without.
+(() => {
+  "use strict";
+
+  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+  // Times in the reader's zone; the title keeps the exact one in UTC.
+  function localise(root) {
+    for (const each of root.querySelectorAll("time[datetime]:not(.ago):not([data-local])")) {
+      const at = new Date(each.dateTime);
+      if (!Number.isNaN(at.getTime())) each.textContent = exact.format(at);
+      each.dataset.local = "";
+    }
+  }
+
+  // The theme: the other one than is shown now, remembered.
+  function offerTheme() {
+    const button = document.getElementById("theme");
+    if (!button) return;
+    const root = document.documentElement;
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const now = () => root.dataset.theme || (system.matches ? "dark" : "light");
+    const say = () => button.setAttribute("aria-pressed", String(now() === "dark"));
+    button.hidden = false;
+    say();
+    system.addEventListener("change", say);
+    button.addEventListener("click", () => {
+      root.dataset.theme = now() === "dark" ? "light" : "dark";
+      try { localStorage.setItem("theme", root.dataset.theme); } catch { /* for this page only */ }
+      say();
+    });
+  }
+
+  // A part of a page that is fetched again, as long as somebody looks at it and does not use it.
+  function keepFresh() {
+    const part = document.getElementById("live");
+    const seconds = Number(part && part.dataset.refresh);
+    if (!seconds || !window.htmx) return;
+    setInterval(() => {
+      const live = document.getElementById("live");
+      if (document.hidden || !live) return;
+      if (live.contains(document.activeElement) || live.querySelector("details[open]")) return;
+      window.htmx.ajax("GET", location.pathname + location.search, {
+        target: "#live", select: "#live", swap: "outerHTML",
+      });
+    }, seconds * 1000);
+  }
+
+  // Only one panel of a page is open; Escape closes it and gives the focus back.
+  function tidyPanels() {
+    document.addEventListener("toggle", (event) => {
+      const opened = event.target;
+      if (!(opened instanceof HTMLDetailsElement) || !opened.open) return;
+      if (!opened.classList.contains("act")) return;
+      for (const each of document.querySelectorAll("details.act[open]")) {
+        if (each !== opened) each.open = false;
+      }
+    }, true);
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      const open = document.querySelector("details.act[open]");
+      if (!open) return;
+      open.open = false;
+      open.querySelector("summary").focus();
+    });
+  }
+
+  // A form is sent once, however often its button is pressed.
+  function sendOnce() {
+    document.addEventListener("submit", (event) => {
+      const form = event.target;
+      if (form.method !== "post") return;
+      if (form.dataset.sent !== undefined) event.preventDefault();
+      form.dataset.sent = "";
+    });
+    addEventListener("pageshow", () => {
+      for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+    });
+  }
+
+  localise(document);
+  offerTheme();
+  keepFresh();
+  tidyPanels();
+  sendOnce();
+  new MutationObserver(() => localise(document)).observe(document.body, {
+    childList: true, subtree: true,
+  });
+})();
