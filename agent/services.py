@@ -1,6 +1,7 @@
 """The service types: what each is called, where its queue and its settings are, who carries it out.
 
-Three are built in; one's own come from worker classes named in `AGENT_WORKERS`.
+Three are built in; one's own come from worker classes named in `AGENT_WORKERS`. Where callbacks are
+allowed, webhooks are a service of their own.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ COMMUNICATION = ServiceType(
     on_ambiguous="park",
 )
 BUILT_IN = (GENERATIVE, ANALYSIS, COMMUNICATION)
+WEBHOOK = ServiceType("WEBHOOK", "WEBHOOK", "/", "agent.workers.webhook_worker:WebhookWorker")
+"""Who asked is called back: no Base service, and there only where `AGENT_WEBHOOK_HOSTS` is set."""
 
 
 class ServiceRegistry(Mapping[str, ServiceType]):
@@ -110,13 +113,17 @@ class ServiceRegistry(Mapping[str, ServiceType]):
         return self._services.get(word.strip().upper()) if isinstance(word, str) else None
 
     @classmethod
-    def load(cls, worker_names: Iterable[str] = ()) -> ServiceRegistry:
+    def load(cls, worker_names: Iterable[str] = (), *, webhooks: bool = False) -> ServiceRegistry:
         """The built-in service types and those of the worker classes named.
+
+        Args:
+            webhooks: whether there are any.
 
         Raises:
             ConfigurationError: a name cannot be imported, or is no worker with a `service`.
         """
-        return cls([*BUILT_IN, *(load_worker(name) for name in worker_names)])
+        ours = (*BUILT_IN, WEBHOOK) if webhooks else BUILT_IN
+        return cls([*ours, *(load_worker(name) for name in worker_names)])
 
 
 def import_worker(name: str) -> type:

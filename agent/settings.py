@@ -23,16 +23,17 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agent.durations import read_kept
 from agent.errors import ConfigurationError
 from agent.services import OnAmbiguous, ServiceRegistry, ServiceType
+from agent.webhooks import Webhooks, read_hosts, read_secrets
 
 QUEUE_WAIT_MARGIN = timedelta(seconds=30)
 """A queued context may wait behind its process's calls: its lease is the timeout and this."""
 LEADER_LEASE = timedelta(seconds=10)
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
-NOT_BUILT_YET = ("AGENT_DASHBOARD_USERS", "AGENT_SECRET_KEY", "AGENT_WEBHOOK_HOSTS",
-                 "AGENT_WEBHOOK_SECRET")  # fmt: skip
+NOT_BUILT_YET: tuple[str, ...] = ()
 NOT_BUILT_YET_PER_SERVICE = ("RATE_LIMIT",)
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -164,7 +165,8 @@ class Settings(_Environment):
         default=None,
         validation_alias="AGENT_API_KEYS",
         description="The keys of the HTTP API, `name:scope+scope:secret`; scopes are `read`, "
-        "`submit`, `operate` and `admin`. In production `web` does not start without.",
+        "`submit`, `operate` and `admin`. In production `web` does not start without these or "
+        "`AGENT_DASHBOARD_USERS`.",
     )
     api_rate_limit: float = Field(
         default=200.0,
@@ -174,8 +176,61 @@ class Settings(_Environment):
         description="Requests a second that one key may make of one `web` process; twice as many "
         "at once.",
     )
+    max_upload_bytes: int = Field(
+        default=1024 * 1024 * 1024,
+        ge=1024 * 1024,
+        validation_alias="AGENT_MAX_UPLOAD_BYTES",
+        description="The most that one upload of a batch may have; any other body has 16 MB.",
+    )
+    dashboard_users: SecretStr | None = Field(
+        default=None,
+        validation_alias="AGENT_DASHBOARD_USERS",
+        description="Who may sign in to the dashboard, `name:role:hash`; roles are `viewer`, "
+        "`operator` and `admin`, and `agent hash-password` makes the hash.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        validation_alias="AGENT_SECRET_KEY",
+        description="Signs the dashboard's sessions: 32 characters or more, the same for every "
+        "`web`. A new one signs everybody out.",
+    )
+    webhook_hosts: Words = Field(
+        default=(),
+        validation_alias="AGENT_WEBHOOK_HOSTS",
+        description="Hosts that a request may name in its `callback_url`, `host` or `host:port`. "
+        "Without any, none may.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias="AGENT_WEBHOOK_SECRET",
+        description="Signs what is sent there: `whsec_` and 24 to 64 bytes as base64. Each of "
+        "several signs.",
+    )
 
-    @field_validator("workers", "templates", mode="before")
+    retention_completed: str = Field(
+        default="30d",
+        validation_alias="AGENT_RETENTION_COMPLETED",
+        description="How long completed contexts and requests are kept: `30d`, `12h`, `never`.",
+    )
+    retention_failed: str = Field(
+        default="never",
+        validation_alias="AGENT_RETENTION_FAILED",
+        description="How long failed ones are kept; `never` deletes none.",
+    )
+    retention_cancelled: str = Field(
+        default="30d",
+        validation_alias="AGENT_RETENTION_CANCELLED",
+        description="How long cancelled ones are kept.",
+    )
+    retention_adopted: bool = Field(
+        default=False,
+        validation_alias="AGENT_RETENTION_ADOPTED",
+        description="Whether that holds for documents of other programs, too, which are else never "
+        "deleted.",
+    )
+
+    @field_validator("workers", "templates", "webhook_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
@@ -193,6 +248,35 @@ class Settings(_Environment):
         if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
+
+    @field_validator("retention_completed", "retention_failed", "retention_cancelled")
+    @classmethod
+    def _check_retention(cls, value: str) -> str:
+        read_kept(value)
+        return value
+
+    @field_validator("webhook_hosts")
+    @classmethod
+    def _check_webhook_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_hosts(value)
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_secrets(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _check_webhooks(self) -> Self:
+        if self.webhook_hosts and self.webhook_secret is None:
+            raise ValueError(
+                "AGENT_WEBHOOK_SECRET: is not set, and AGENT_WEBHOOK_HOSTS is: nobody could tell "
+                "what we send there from what others do; set it to whsec_ and the output of "
+                "`openssl rand -base64 32`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_heartbeat(self) -> Self:
@@ -220,7 +304,16 @@ class Settings(_Environment):
 
     @property
     def registry(self) -> ServiceRegistry:
-        return _registry(self.workers)
+        return _registry(self.workers, bool(self.webhook_hosts))
+
+    @property
+    def webhooks(self) -> Webhooks:
+        secret = self.webhook_secret
+        return Webhooks(
+            hosts=read_hosts(self.webhook_hosts),
+            keys=() if secret is None else read_secrets(secret.get_secret_value()),
+            development=self.env == "development",
+        )
 
     def service(self, service: ServiceType) -> ServiceSettings:
         """The settings of one service type, read from `{env}_BASE_*`."""
@@ -271,6 +364,22 @@ class ServiceSettings(_Environment):
     batch_size: int | None = Field(
         default=None, ge=1, le=1000, description="Overrides `AGENT_BATCH_SIZE`."
     )
+    retention_completed: str | None = Field(
+        default=None, description="Overrides `AGENT_RETENTION_COMPLETED`."
+    )
+    retention_failed: str | None = Field(
+        default=None, description="Overrides `AGENT_RETENTION_FAILED`."
+    )
+    retention_cancelled: str | None = Field(
+        default=None, description="Overrides `AGENT_RETENTION_CANCELLED`."
+    )
+
+    @field_validator("retention_completed", "retention_failed", "retention_cancelled")
+    @classmethod
+    def _check_retention(cls, value: str | None) -> str | None:
+        if value is not None:
+            read_kept(value)
+        return value
 
     @field_validator("url")
     @classmethod
@@ -342,8 +451,8 @@ def load_service_settings(service: ServiceType, **overrides: Any) -> ServiceSett
 
 
 @lru_cache(maxsize=8)
-def _registry(workers: tuple[str, ...]) -> ServiceRegistry:
-    return ServiceRegistry.load(workers)
+def _registry(workers: tuple[str, ...], webhooks: bool) -> ServiceRegistry:
+    return ServiceRegistry.load(workers, webhooks=webhooks)
 
 
 def _load(model: type[_Settings], prefix: str, overrides: dict[str, Any]) -> _Settings:

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from agent.embedded.mongodb import PROGRAM_VARIABLE
-from agent.services import BUILT_IN
+from agent.services import BUILT_IN, WEBHOOK
 from agent.settings import (
     NOT_BUILT_YET,
     NOT_BUILT_YET_PER_SERVICE,
@@ -102,6 +102,7 @@ def _service_types() -> str:
         )
         for service in BUILT_IN
     ]
+    rows.append(("`WEBHOOK` (webhooks.md)", f"`{WEBHOOK.variable_prefix}`", "none", "`retry`"))
     own = ("one of your own (workers.md)", "`{env}_BASE_`", "its `path`", "its `on_ambiguous`")
     return _rows(("service type", "variables begin with", "`PATH`", "`ON_AMBIGUOUS`"), [*rows, own])
 

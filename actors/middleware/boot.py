@@ -15,7 +15,7 @@ from actors.broker import AgentBroker, served_queues
 from actors.carrier import CarrierFactory
 from agent.errors import ConfigurationError
 from agent.logs import get_logger
-from agent.services import ServiceRegistry
+from agent.services import WEBHOOK, ServiceRegistry
 
 RETRY_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -121,6 +121,7 @@ def service_types(registry: ServiceRegistry, queues: list[str]) -> list[str]:
     names = {service.queue: service.name for service in registry.values()}
     unknown = [queue for queue in queues if queue not in names]
     if unknown:
+        hint = f"; {WEBHOOK.queue} needs AGENT_WEBHOOK_HOSTS" if WEBHOOK.queue in unknown else ""
         raise ConfigurationError(f"-Q {' '.join(unknown)}: no such queue; known are "
-                                 f"{', '.join(names)}")  # fmt: skip
+                                 f"{', '.join(names)}{hint}")  # fmt: skip
     return [names[queue] for queue in queues]

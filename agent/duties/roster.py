@@ -9,10 +9,11 @@ from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 from agent.duties.adopt import Adopt
+from agent.duties.callbacks import settle_of
+from agent.duties.expand import Expand
 from agent.duties.fire import Fire
 from agent.duties.promote import promote
 from agent.duties.rescue import Rescue
-from agent.duties.settle import Settle
 from agent.duties.sweep import sweep
 from agent.errors import StoreUnavailable
 from agent.store.mongo_context_repository import MongoContextRepository
@@ -33,7 +34,8 @@ class Roster:
         settings = repository.settings
         self._rescue = Rescue.of(repository)
         adopt = Adopt.of(repository)
-        settle = Settle(repository)
+        expand = Expand(repository)
+        settle = settle_of(repository, expand.look_again)
         look = min(settings.poll_interval, 1.0)
         self._duties: dict[str, tuple[Callable[[], object], float]] = {
             "promote": (lambda: promote(repository), look),
@@ -42,6 +44,7 @@ class Roster:
             "rescue": (self._rescue.run, RESCUE_SECONDS),
             "sweep": (lambda: sweep(repository), SWEEP_SECONDS),
             "adopt thoroughly": (adopt.run_thoroughly, THOROUGH_SECONDS),
+            "expand": (expand.run, look),
             "fire": (Fire.of(repository).run, look),
         }
         self._due_at = dict.fromkeys(self._duties, float("-inf"))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from copy import copy
+from datetime import datetime
 from typing import Any, Protocol
 
+from agent.durations import Kept
 from agent.errors import NotStorable, RequestInvalid, StoreUnavailable
+from agent.intake.callbacks import callback_fields
 from agent.intake.families import COMPLETE_WITHIN, Terms, children_of, parent_of
 from agent.intake.values import as_date, shown
 from agent.models import (
@@ -24,6 +27,7 @@ from agent.models import (
 from agent.services import ServiceRegistry
 from agent.settings import Settings
 from agent.store.connection import encoded_size
+from agent.store.retention import retention_fields
 
 MAX_CONTEXT_BYTES = 15 * 1024 * 1024
 """A document holds 16 MB, and the attempts, a lease and an error come on top."""
@@ -72,6 +76,12 @@ class ContextManager:
             service.name: settings.service(service).max_attempts for service in registry.values()
         }
 
+    def storing_in(self, store: ContextStore) -> ContextManager:
+        """One like this that keeps its contexts there: within a transaction of whoever calls."""
+        other = copy(self)
+        other._repository = store
+        return other
+
     def create_service_context(
         self,
         template: Template,
@@ -85,11 +95,15 @@ class ContextManager:
         source: str = "api",
         max_attempts: int | None = None,
         id: str | None = None,
+        callback_url: str | None = None,
+        retention: Kept | None = None,
     ) -> Context:
         """Create one context: pending, or scheduled when `available_at` lies ahead.
 
         Args:
             id: a new one when there is none.
+            callback_url: where its end is told.
+            retention: how long it is kept once it is final.
 
         Raises:
             RequestInvalid: an unknown service type, a deadline before the start, or a document
@@ -108,6 +122,8 @@ class ContextManager:
             source=source,
             max_attempts=max_attempts,
             ids=None if id is None else [id],
+            callback_url=callback_url,
+            retention=retention,
         )
         return context
 
@@ -124,11 +140,15 @@ class ContextManager:
         source: str = "api",
         max_attempts: int | None = None,
         ids: Sequence[str] | None = None,
+        callback_url: str | None = None,
+        retention: Kept | None = None,
     ) -> list[Context]:
         """Create one context for each request, in one insert; none at all if one is wrong.
 
         Args:
             ids: of the contexts, one for each request; new ones when there are none.
+            callback_url: where the end of each is told.
+            retention: how long each is kept once it is final.
 
         Raises:
             RequestInvalid: as for one; the message counts the requests from 1.
@@ -136,7 +156,7 @@ class ContextManager:
         """
         now = self._clock()
         service = self._registry[template.service_type]
-        due, deadline = _times(now, available_at, deadline_at)
+        due, deadline = check_times(now, available_at, deadline_at)
         contexts = [
             Context(
                 id=context_id,
@@ -154,6 +174,8 @@ class ContextManager:
                 available_at=max(due, now),
                 deadline_at=deadline,
                 max_attempts=max_attempts or self._max_attempts[service.name],
+                **callback_fields(callback_url),
+                **retention_fields(retention),
             )
             for context_id, request in zip(
                 ids or [new_id("ctx") for _ in requests], requests, strict=True
@@ -177,8 +199,9 @@ class ContextManager:
         metadata: Any = None,
         source: str = "api",
         max_attempts: int | None = None,
-        retention: timedelta | None = None,
+        retention: Kept | None = None,
         id: str | None = None,
+        callback_url: str | None = None,
     ) -> Context:
         """Create a request of several steps: a parent, and a child for each step.
 
@@ -188,6 +211,7 @@ class ContextManager:
         Args:
             retention: how long all of it is kept once it is final.
             id: of the parent; a new one when there is none.
+            callback_url: where its end is told.
 
         Returns:
             The parent.
@@ -197,7 +221,7 @@ class ContextManager:
             StoreUnavailable: MongoDB did not answer, or so late that the request has failed.
         """
         now = self._clock()
-        due, deadline = _times(now, available_at, deadline_at)
+        due, deadline = check_times(now, available_at, deadline_at)
 
         def limit(step: Step) -> int:
             service = self._registry[step.template.service_type]
@@ -210,6 +234,7 @@ class ContextManager:
         parent = parent_of(
             steps, request, terms,
             template_id=template_id, template_version=template_version, id=id,
+            callback_url=callback_url,
         )  # fmt: skip
         self._insert_family(parent, children_of(parent.id, steps, request, terms))
         return parent
@@ -242,10 +267,10 @@ class ContextManager:
             raise RequestInvalid(f"the context cannot be stored: {exc}") from exc
 
 
-def _times(
+def check_times(
     now: datetime, available_at: datetime | None, deadline_at: datetime | None
 ) -> tuple[datetime, datetime | None]:
-    """Since when it may run, and until when.
+    """Since when something new may run, and until when.
 
     Raises:
         RequestInvalid: the deadline comes first.

@@ -23,7 +23,7 @@ from agent.intake.rules import (
 from agent.intake.templates import INLINE, body_field, known, lists_steps
 from agent.intake.values import as_text, as_version, is_urgent, kind_of, shown
 from agent.models import ABSENT
-from agent.services import ServiceRegistry, ServiceType
+from agent.services import WEBHOOK, ServiceRegistry, ServiceType
 from agent.versions import DEFAULT_VERSION
 
 __all__ = ["ABSENT", "DECISIVE", "Adoption", "FindTemplate", "read_foreign", "what_was_read"]
@@ -166,7 +166,9 @@ def _stated_service(
 
 
 def _tagged_service(words: list[Any], registry: ServiceRegistry) -> ServiceType | None:
-    named = {service.name: service for service in map(registry.find, words) if service}
+    found = map(registry.find, words)
+    # nobody asks for a webhook by its service type, so that this word is one like any other
+    named = {each.name: each for each in found if each is not None and each != WEBHOOK}
     if len(named) > 1:
         raise ContextUnreadable(
             f"`tags` name several service types, {' and '.join(sorted(named))}; "

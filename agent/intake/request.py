@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
+from agent.durations import PATTERN as KEPT_PATTERN
+from agent.durations import Kept, read_kept
 from agent.errors import RequestInvalid
 from agent.intake.rules import MAX_ATTEMPTS
 from agent.intake.templates import INLINE
 from agent.intake.values import as_date, is_urgent, problem_of
 from agent.models import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY
+from agent.webhooks import MAX_URL
 
 
 def _read_date(value: object) -> object:
@@ -29,6 +40,19 @@ Date = Annotated[AwareDatetime, BeforeValidator(_read_date)]
 
 Key = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 """A key of a request: what can be seen of ASCII, without spaces."""
+
+
+def _check_kept(value: int | str) -> int | str:
+    read_kept(value)
+    return value
+
+
+Retention = Annotated[
+    int | Annotated[str, Field(pattern=KEPT_PATTERN)],
+    Field(description="`30d`, `12h` or seconds, a minute at least; or `never`."),
+    AfterValidator(_check_kept),
+]
+"""How long something is kept."""
 
 
 class InlineTemplate(BaseModel):
@@ -63,8 +87,18 @@ class Request(BaseModel):
     max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS)
     idempotency_key: Key | None = None
     """Of this submission: what comes again under it within a day is this request."""
+    retention: Retention | None = None
+    """How long it is kept once it is final, however it ends."""
     unique_key: Key | None = None
     """Of what is asked for: while one request that has it is not finished, there is no other."""
+
+    callback_url: str | None = Field(default=None, min_length=1, max_length=MAX_URL)
+    """Where its end is told; on a host of `AGENT_WEBHOOK_HOSTS`."""
+
+    @property
+    def kept(self) -> Kept | None:
+        """How long it is kept; None as the settings say."""
+        return None if self.retention is None else read_kept(self.retention)
 
     @property
     def urgent(self) -> bool:

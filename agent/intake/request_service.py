@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import RequestInvalid
+from agent.intake.callbacks import callback_problems
 from agent.intake.choice import Choice, Chosen, completed
-from agent.intake.context_manager import ContextManager
+from agent.intake.context_manager import ContextManager, ContextStore
 from agent.intake.purposes import StoredPurposes
 from agent.intake.request import Request, read_request
 from agent.intake.templates import TemplateSource
 from agent.models import HIGHEST_PRIORITY, RequestData, new_id
 from agent.services import ServiceRegistry
 from agent.settings import Settings
+from agent.webhooks import NO_WEBHOOKS, Webhooks
 
 if TYPE_CHECKING:
     from agent.store.mongo_context_repository import MongoContextRepository
@@ -25,6 +28,7 @@ class RequestService:
 
     Args:
         purposes: the collection `purposes`; None where there is none to choose from.
+        webhooks: who may be called back.
     """
 
     def __init__(
@@ -33,8 +37,10 @@ class RequestService:
         templates: TemplateSource,
         registry: ServiceRegistry,
         purposes: StoredPurposes | None = None,
+        webhooks: Webhooks = NO_WEBHOOKS,
     ) -> None:
         self._context_manager = context_manager
+        self._webhooks = webhooks
         self._choice = Choice(templates, purposes, registry)
 
     @classmethod
@@ -43,7 +49,13 @@ class RequestService:
     ) -> RequestService:
         """By the settings, with the purposes that are stored."""
         manager = ContextManager(repository, repository.now, settings.registry, settings)
-        return cls(manager, templates, settings.registry, repository)
+        return cls(manager, templates, settings.registry, repository, settings.webhooks)
+
+    def storing_in(self, store: ContextStore) -> RequestService:
+        """One like this whose contexts are kept there."""
+        other = copy(self)
+        other._context_manager = self._context_manager.storing_in(store)
+        return other
 
     def submit(self, request: Request, *, source: str = "api", id: str | None = None) -> str:
         """Store one request: the id of its context, or of the parent of its steps.
@@ -67,7 +79,7 @@ class RequestService:
             RequestInvalid: it cannot become a context; every problem is named.
             StoreUnavailable: MongoDB did not answer.
         """
-        problems = _contradictions(request)
+        problems = self._problems(request)
         try:
             chosen = self._choice.of(request)
             request = completed(request, chosen)
@@ -78,6 +90,21 @@ class RequestService:
         if problems:
             raise RequestInvalid("; ".join(problems))
         return chosen, request
+
+    def choose(self, request: Request) -> Chosen:
+        """The template of a request whose data are not all there; nothing is stored.
+
+        Raises:
+            RequestInvalid: there is none, or it cannot be used; every problem is named.
+            StoreUnavailable: MongoDB did not answer.
+        """
+        if problems := self._problems(request):
+            raise RequestInvalid("; ".join(problems))
+        return self._choice.of(request)
+
+    def _problems(self, request: Request) -> list[str]:
+        callback = callback_problems(request.callback_url, self._webhooks)
+        return [*_contradictions(request), *callback]
 
     def _create(self, chosen: Chosen, request: Request, source: str, id: str | None) -> str:
         template, steps = chosen.template, chosen.template.steps
@@ -91,12 +118,14 @@ class RequestService:
             "tags": request.tags,
             "source": source,
             "id": id,
+            "callback_url": request.callback_url,
+            "retention": request.kept,
         }
         if len(steps) == 1:
             return str(
                 self._context_manager.create_service_context(
                     steps[0].template,
-                    _data_of(request, chosen),
+                    data_of(request, chosen),
                     priority=steps[0].priority or priority,
                     max_attempts=steps[0].max_attempts or request.max_attempts,
                     **common,
@@ -105,7 +134,7 @@ class RequestService:
         return str(
             self._context_manager.create_request(
                 steps,
-                _data_of(request, chosen),
+                data_of(request, chosen),
                 template_id=template.id,
                 template_version=template.version,
                 priority=priority,
@@ -116,7 +145,7 @@ class RequestService:
         )
 
 
-def _data_of(request: Request, chosen: Chosen) -> RequestData:
+def data_of(request: Request, chosen: Chosen) -> RequestData:
     """The request as it stands in each of its contexts."""
     return RequestData.model_validate(
         {

@@ -48,6 +48,15 @@ def encode_id(value: object) -> Any:
     return json.loads(json_util.dumps(value, json_options=OPTIONS))
 
 
+def id_word(value: object) -> str:
+    """The id in one word, as commands and paths take it: extended JSON where it is no string.
+
+    Raises:
+        TypeError: it is no BSON value.
+    """
+    return str(value) if isinstance(value, str) else json.dumps(encode_id(value))
+
+
 def decode_id(value: Any) -> Any:
     """The id that `encode_id` was given, in type and value.
 

@@ -1,8 +1,8 @@
 """`MongoContextRepository`: every MongoDB operation of the project, named by intent.
 
 Each part stands in a file of its own, by who asks: the admission (`claims`), a worker (`runs`),
-the duties (`upkeep`), settle (`parents`), people (`operations`, `dead_letters`, `bulk`,
-`listing`, `priorities`), the gate
+the duties (`upkeep`, `callbacks`), settle (`parents`, `batches`), people (`operations`,
+`dead_letters`, `bulk`, `listing`, `priorities`), the gate
 (`services`), the bridges (`locks`, `schedules`), the intake (`templates`, `purposes`,
 `idempotency`), the doorbell (`watch`), the listeners of `web` (`news`).
 """
@@ -18,11 +18,15 @@ from agent.logs import get_logger
 from agent.models import Document
 from agent.settings import Settings
 from agent.store import indexes
+from agent.store.audit import Audit
+from agent.store.batches import Batches
 from agent.store.bulk import Bulk
+from agent.store.callbacks import Callbacks
 from agent.store.claims import Claims
 from agent.store.clock import ServerClock
 from agent.store.connection import connect, translated
 from agent.store.dead_letters import DeadLetterReads
+from agent.store.families import Families
 from agent.store.idempotency import Idempotency
 from agent.store.listing import Listing
 from agent.store.locks import Locks
@@ -35,6 +39,7 @@ from agent.store.schedules import Schedules
 from agent.store.services import Services
 from agent.store.templates import Templates
 from agent.store.upkeep import Upkeep
+from agent.store.viewed import Viewed
 from agent.store.watch import Watch
 
 RETRY_SECONDS = 1.0
@@ -44,8 +49,9 @@ log = get_logger()
 
 
 class MongoContextRepository(
-    Claims, Runs, Upkeep, Priorities, Parents, DeadLetterReads, Bulk, Services, Locks, Templates,
-    Purposes, Schedules, Idempotency, Listing, News, Watch,
+    Claims, Runs, Upkeep, Priorities, Batches, Parents, DeadLetterReads, Bulk, Services, Locks,
+    Templates, Purposes, Schedules, Idempotency, Listing, Families, Audit, Callbacks, News, Watch,
+    Viewed,
 ):  # fmt: skip
     """One process's way to MongoDB. Threads share it; a fork needs one of its own."""
 

@@ -15,6 +15,7 @@ from agent.store.connection import is_unsupported, translated
 STATE = {
     "_id": 1, "kind": 1, "status": 1, "step": 1, "attempt": 1, "updated_at": 1,
     "results.progress": 1, "error.type": 1, "error.message": 1,
+    "service_type": 1, "wait_reason": 1, "available_at": 1,
 }  # fmt: skip
 """As much of a context as is told to those who listen."""
 AWAIT_MS = 500

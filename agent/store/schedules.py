@@ -54,12 +54,18 @@ class Schedules(Store):
         with translated():
             return self._schedules.find_one({"_id": name})
 
-    def list_schedules(self, limit: int = PAGE, *, after: str = "") -> list[Document]:
-        """Schedules by name, so many at most; those that come after a name."""
+    def list_schedules(
+        self, limit: int = PAGE, *, after: str = "", brief: bool = False
+    ) -> list[Document]:
+        """Schedules by name, so many at most; those that come after a name.
+
+        Args:
+            brief: without their requests, each of which may be large.
+        """
+        fields = {"request": 0} if brief else None
+        asked = {"_id": {"$gt": after}}
         with translated():
-            return list(
-                self._schedules.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=limit)
-            )
+            return list(self._schedules.find(asked, fields, sort=[("_id", 1)], limit=limit))
 
     def upcoming_schedules(self, limit: int = PAGE) -> list[tuple[str, datetime]]:
         """The names and due times of those that are due first, none that is paused."""

@@ -15,7 +15,8 @@ from agent.errors import RequestNotSendable
 from agent.models import Document, context_key
 from agent.workers.encoding import header_text, idempotency_key
 
-NOT_SENT = frozenset({"lease", "attempts"})
+NOT_SENT = frozenset({"lease", "attempts", "callback_url", "callbacks"})
+"""Of ourselves and of whoever asks, and no business of the service's."""
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 

@@ -26,9 +26,12 @@ from agent.logs import get_logger
 from agent.models import QUARANTINE_AFTER, Claim, Document, ErrorRecord, context_key
 from agent.outcomes import Outcome
 from agent.projections.connection import connect_redis
+from agent.projections.feed import Feed
 from agent.projections.signals import LocalSignals, Signals
 from agent.services import import_worker
 from agent.settings import Settings
+from agent.store.changes import Write
+from agent.store.ejson import id_word
 from agent.store.group_writer import GroupWriter
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.soundness import can_go_on
@@ -55,7 +58,8 @@ class Carrier:
         repository: one that is connected already; else `open` connects one.
         workers: by service type; they then run alone, without Redis. Else they are made from the
             registry when first needed.
-        on_step_end: told whenever a step of a request has ended; must not block.
+        on_step_end: told whenever a step of a request has ended, or what somebody is called back
+            for; must not block.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Carrier:
         self._redis: redis.Redis | None = None
         kind = LocalSignals if workers else Signals
         self.signals: Signals = kind(settings.namespace)
+        self._feed = Feed(settings.namespace)
         self._repository: MongoContextRepository
         self._writer: GroupWriter
         self._heartbeat: Heartbeat
@@ -107,16 +112,19 @@ class Carrier:
         self._writer = GroupWriter(repository)
         self._heartbeat = Heartbeat(repository, self._running)
         self._judge = Judge(self.signals, self._redis, settings)
-        self._write_back = WriteBack(repository, self._writer, self._worker_id, self._closed)
+        self._write_back = WriteBack(
+            repository, self._writer, self._worker_id, self._closed, self._note_written
+        )
 
     def flush(self) -> None:
-        """Write what was counted.
+        """Write what was counted, and what the views of Redis are to say.
 
         Raises:
             BrokerUnavailable: Redis did not answer.
         """
         if self._redis is not None:
             self.signals.flush(self._redis)
+            self._feed.flush(self._redis)
 
     def drain(self, grace: timedelta) -> None:
         """Take nothing more, and return when nothing runs; settle what still does after `grace`."""
@@ -298,7 +306,7 @@ class Carrier:
         written = self._write_back.settle(run, outcome, seconds)
         if written is None:
             self.signals.count_stale()
-        elif run.document.get("step") is not None:
+        elif run.document.get("step") is not None or "callbacks" in run.document:
             self._on_step_end()
         ended = written or outcome
         log.info(
@@ -308,6 +316,16 @@ class Carrier:
             **_told(ended.error),
             **run.fields,
         )
+
+    def _note_written(self, document: Document, write: Write) -> None:
+        """For the views of Redis, where there is one. What a run wrote stands, whatever this does:
+        another program may have put anything into its context."""
+        if self._redis is None or not document:
+            return
+        try:
+            self._feed.note(document, write.update, id_word(document["_id"]))
+        except Exception:
+            log.exception("views.not_told", context_id=context_key(document.get("_id")))
 
     def _pause(self, run: Run, outcome: Outcome, pause: timedelta) -> None:
         """Pause the whole service. A pause that cannot be stored is seen again at the next call."""

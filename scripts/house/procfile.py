@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from agent.services import BUILT_IN
+from agent.services import BUILT_IN, WEBHOOK
 
 RELEASE = "release"
 """Runs once before the others; a platform knows it by its name and has no number for it."""
@@ -54,7 +54,7 @@ def check_process_types(
     ]
     problems += [
         f"Procfile: no process type {service.queue!r} serves the queue of {service.name}"
-        for service in BUILT_IN
+        for service in (*BUILT_IN, WEBHOOK)
         if f"-Q {service.queue} " not in procfile.get(service.queue, "")
     ]
     return problems

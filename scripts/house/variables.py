@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agent.services import BUILT_IN
+from agent.services import BUILT_IN, WEBHOOK
 from agent.settings import ServiceSettings, Settings
 from scripts.settings_doc import variables
 
 _SECRET = re.compile(r"KEY|SECRET|PASSWORD|TOKEN|USERS")
 _FROM_OUTSIDE = re.compile(r"\$\{[A-Z_]+\}")
 _WITH_PASSWORD = re.compile(r"://[^/\s${}]*:[^/\s${}]+@")
+
+OF_BASE_SERVICES = frozenset(
+    {"URL", "API_KEY", "PATH", "STATUS_PATH", "ACCEPTED_TIMEOUT", "MAX_REMOTE"}
+)
+"""Where one is, and what it has accepted: webhooks have no Base service."""
 
 
 def check_variables(compose: Mapping[str, Any], app: Mapping[str, Any]) -> list[str]:
@@ -45,6 +50,10 @@ def all_variables() -> Iterator[tuple[str, ...]]:
     for service in BUILT_IN:
         for name, field in ServiceSettings.model_fields.items():
             yield (service.variable_prefix + variables(name, field)[0],)
+    for name, field in ServiceSettings.model_fields.items():
+        variable = variables(name, field)[0]
+        if variable not in OF_BASE_SERVICES:
+            yield (WEBHOOK.variable_prefix + variable,)
 
 
 def _secrets(where: str, values: Iterable[tuple[str, Any]]) -> list[str]:

@@ -380,11 +380,22 @@ def test_an_id_of_any_kind_is_found_and_changed(
     shown = boss.get(place).json()
     assert shown["id"] == told["id"]
     assert "no bridge leads" in shown["why"]
-    assert boss.put(f"{place}/priority", json={"priority": 2}).json()["priority"] == 2
+    assert boss.post(f"{place}/priority", json={"priority": 2}).json()["priority"] == 2
+    later = {"available_at": "2099-01-01T00:00:00.000Z"}
+    assert boss.post(f"{place}/postpone", json=later).json().items() >= later.items()
+    for at in ("2099-02-01T00:00:00.000Z", None):
+        told = boss.post(f"{place}/deadline", json={"deadline_at": at}).json()
+        assert (told["status"], told["deadline_at"]) == ("scheduled", at)
+    for body in ({"available_at": None}, {"available_at": {"$gt": ""}}, {}, {"x": 1}):
+        assert problem(boss.post(f"{place}/postpone", json=body)) == (422, "invalid")
+    past = {"available_at": "2024-05-01T12:00:00Z"}
+    assert problem(boss.post(f"{place}/postpone", json=past)) == (422, "refused")
     assert boss.post(f"{place}/run-now").json()["status"] == "pending"
     assert boss.post(f"{place}/cancel").json()["status"] == "cancelled"
     assert problem(boss.post(f"{place}/run-now")) == (409, "conflict")
-    assert problem(boss.put(f"{place}/priority", json={"priority": 2})) == (409, "conflict")
+    for verb, body in (("priority", {"priority": 2}), ("postpone", later),
+                       ("deadline", {"deadline_at": None})):  # fmt: skip
+        assert problem(boss.post(f"{place}/{verb}", json=body)) == (409, "conflict")
     assert boss.post(f"{place}/retry").json()["generation"] == 1
 
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from agent.embedded.ports import free_port
 from agent.projections.connection import connect_redis
 from agent.projections.presence import Presence, WorkerView
 from agent.settings import Settings
@@ -124,3 +125,28 @@ def test_it_stops_well(system: System) -> None:
     assert system.said.splitlines()[-1].endswith("│ stopped")
     assert not system.env_file.exists()
     assert "bridge.stopped" in system.said
+
+
+@pytest.mark.parametrize(("keys", "told"), [("", "is not set"), ("web:all:hush", "web")])
+def test_without_keys_it_does_not_come_up_in_production(
+    tmp_path: Path, keys: str, told: str
+) -> None:
+    """Nor with keys that cannot be read: it says so and ends, before it starts anything that would
+    end for that again and again."""
+    urls = {f"{name}_BASE_URL": "http://127.0.0.1:9"
+            for name in ("GENERATION", "ANALYSIS", "COMMUNICATION")}  # fmt: skip
+    environment = {**os.environ, **urls, "AGENT_ENV": "production", "AGENT_API_KEYS": keys}
+    done = Agent(environment, tmp_path)("up")
+    assert done.code == 78
+    assert "AGENT_API_KEYS" in done.err
+    assert told in done.err
+    assert "hush" not in done.out + done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_ends_when_a_process_cannot_start_with_these_settings(agent: Agent) -> None:
+    """To start it again would not help; what it said is there, and the exit code is its own."""
+    done = agent("up", AGENT_ENV="development", AGENT_TEMPLATES="nowhere", PORT=str(free_port()))
+    assert done.code == 78
+    assert "there is no folder of templates 'nowhere'" in done.out
+    assert "does not start with these settings" in done.err

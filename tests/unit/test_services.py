@@ -97,6 +97,14 @@ def test_a_worker_of_ones_own_adds_its_service_type(module: str) -> None:
     assert import_worker(translation.worker).__name__ == "Translating"
 
 
+def test_webhooks_stand_beside_workers_of_ones_own(module: str) -> None:
+    """Where there are any; neither takes the other's place."""
+    registry = ServiceRegistry.load([f"{module}:Translating"], webhooks=True)
+    assert list(registry)[3:] == ["WEBHOOK", "TRANSLATION"]
+    assert registry["WEBHOOK"].on_ambiguous == "retry"
+    assert import_worker(registry["WEBHOOK"].worker).__name__ == "WebhookWorker"
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [

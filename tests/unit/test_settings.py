@@ -165,6 +165,9 @@ WRONG = [
     ("AGENT_POLL_INTERVAL", "nan", ""),
     ("AGENT_BATCH_SIZE", "1001", "less than or equal to 1000"),
     ("AGENT_WORKERS", "nowhere:Worker", "write module:Class"),
+    ("AGENT_WEBHOOK_HOSTS", "https://hooks.example", "neither a host nor host:port"),
+    ("AGENT_WEBHOOK_SECRET", HUSH, "secret 1 does not begin with whsec_"),
+    ("AGENT_WEBHOOK_SECRET", f"whsec_{HUSH}", "secret 1 is not base64"),
     ("GENERATION_BASE_URL", "generate.example", "http:// or https://"),
     ("GENERATION_BASE_URL", "ftp://h", "http:// or https://"),
     ("GENERATION_BASE_URL", f"http://u:{HUSH}@h", "API_KEY"),
@@ -249,8 +252,7 @@ def test_a_lease_that_is_shorter_than_three_heartbeats_is_refused(
 @pytest.mark.parametrize(
     "name",
     [
-        "AGENT_DASHBOARD_USERS", "AGENT_SECRET_KEY", "AGENT_WEBHOOK_HOSTS",
-        "AGENT_WEBHOOK_SECRET", "GENERATION_BASE_RATE_LIMIT", "COMMUNICATION_BASE_RATE_LIMIT",
+        "GENERATION_BASE_RATE_LIMIT", "COMMUNICATION_BASE_RATE_LIMIT",
     ],
 )  # fmt: skip
 def test_what_is_not_built_yet_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -267,11 +269,30 @@ def test_what_is_not_built_yet_is_refused_in_a_dot_env_file_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A line there is as much of a wish as a variable."""
-    (tmp_path / ".env").write_text(f"AGENT_SECRET_KEY={HUSH}\n")
+    (tmp_path / ".env").write_text(f"GENERATION_BASE_RATE_LIMIT={HUSH}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENT_ENV", "development")
-    monkeypatch.setenv("AGENT_SECRET_KEY", "")
-    assert refusal(monkeypatch).startswith("AGENT_SECRET_KEY")
+    monkeypatch.setenv("GENERATION_BASE_RATE_LIMIT", "")
+    assert refusal(monkeypatch).startswith("GENERATION_BASE_RATE_LIMIT")
+
+
+def test_callbacks_without_a_secret_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody could tell what we send from what others do; the message says how to make one."""
+    told = refusal(monkeypatch, AGENT_WEBHOOK_HOSTS="hooks.example")
+    assert told.startswith("AGENT_WEBHOOK_SECRET: is not set, and AGENT_WEBHOOK_HOSTS is")
+    assert "openssl rand -base64 32" in told
+    assert "\n" not in told
+
+
+def test_webhooks_are_a_service_where_hosts_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the three, with a queue; elsewhere there is none."""
+    assert "WEBHOOK" not in load_settings().registry
+    monkeypatch.setenv("AGENT_WEBHOOK_HOSTS", "hooks.example other.example:8443")
+    monkeypatch.setenv("AGENT_WEBHOOK_SECRET", f"whsec_{'a2tr' * 8}")
+    settings = load_settings()
+    assert settings.registry["WEBHOOK"].queue == "webhook"
+    assert [host.name for host in settings.webhooks.hosts] == ["hooks.example", "other.example"]
+    assert "a2tr" not in f"{settings!r} {settings.model_dump_json()}"
 
 
 def test_secrets_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def test_the_projects_own_files_have_no_problem() -> None:
 def test_process_types_of_the_procfile(procfile: dict[str, str]) -> None:
     """Platforms start these, by these names."""
     assert list(procfile) == [
-        "release", "web", "bridge", "generative", "analysis", "communication",
+        "release", "web", "bridge", "generative", "analysis", "communication", "webhook",
     ]  # fmt: skip
 
 
