@@ -36,6 +36,9 @@ class Only(StrEnum):
     IDLE = "idle"
     CLAIM = "claim"
     CRASHES = "crashes"
+    LISTENERS = "listeners"
+    SUBMISSIONS = "submissions"
+    BATCHES = "batches"
 
 
 @cli.command()
@@ -96,7 +99,17 @@ def _measured(name: str, measure: Measure, bench: Bench) -> report.Part:
 
 
 def _chosen(only: list[Only] | None) -> list[tuple[str, Measure]]:
-    from benchmarks import claim, crashes, idle, in_flight, pickup, throughput
+    from benchmarks import (
+        batches,
+        claim,
+        crashes,
+        idle,
+        in_flight,
+        listeners,
+        pickup,
+        submissions,
+        throughput,
+    )
 
     every = {
         Only.THROUGHPUT: throughput.measure,
@@ -105,6 +118,9 @@ def _chosen(only: list[Only] | None) -> list[tuple[str, Measure]]:
         Only.IDLE: idle.measure,
         Only.CLAIM: claim.measure,
         Only.CRASHES: crashes.measure,
+        Only.LISTENERS: listeners.measure,
+        Only.SUBMISSIONS: submissions.measure,
+        Only.BATCHES: batches.measure,
     }
     return [(str(name), measure) for name, measure in every.items() if not only or name in only]
 

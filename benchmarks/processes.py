@@ -36,12 +36,21 @@ def busy_seconds() -> float | None:
 
 def peak_megabytes(pid: int) -> float | None:
     """The most memory that a process held at once (its resident set)."""
+    return _megabytes(pid, "VmHWM")
+
+
+def megabytes(pid: int) -> float | None:
+    """The memory that a process holds now."""
+    return _megabytes(pid, "VmRSS")
+
+
+def _megabytes(pid: int, which: str) -> float | None:
     try:
         status = (PROC / str(pid) / "status").read_text()
     except OSError:
         return None
     lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    return int(lines["VmHWM"].split()[0]) / 1024
+    return int(lines[which].split()[0]) / 1024
 
 
 def threads(pid: int) -> int:

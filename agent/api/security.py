@@ -28,9 +28,7 @@ _bearer = HTTPBearer(auto_error=False, description="A secret of `AGENT_API_KEYS`
 class Gate:
     """Lets nobody into the API but those who hold a key, each so often."""
 
-    def __init__(
-        self, app: ASGIApp, keys: Keys, limit: RateLimit, *, is_open: bool = True
-    ) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, limit: RateLimit, *, is_open: bool = True) -> None:
         """
         Args:
             is_open: whether this machine may do everything while there are no keys.

@@ -13,7 +13,9 @@ from agent.models import Document, new_id
 from agent.store.base import Store, ids_of
 from agent.store.connection import translated
 
-BY_AGE = [("at", -1), ("_id", -1)]
+Sort = list[tuple[str, int]]
+BY_AGE: Sort = [("at", -1), ("_id", -1)]
+BY_ID: Sort = [("_id", -1)]
 LONGEST_REASON = 500
 MOST = 200
 
@@ -73,7 +75,8 @@ class Audit(Store):
                 found = self._entries(asked, limit)
             else:
                 at, entry_id = after
-                found = self._entries({**asked, "at": at, "_id": {"$lt": entry_id}}, limit)
+                alike = {**asked, "at": at, "_id": {"$lt": entry_id}}
+                found = self._entries(alike, limit, BY_ID)
                 if len(found) < limit:
                     found += self._entries({**asked, "at": {"$lt": at}}, limit - len(found))
             outcomes = {
@@ -82,5 +85,5 @@ class Audit(Store):
             }
         return [{**each, "outcome": outcomes.get(each["_id"])} for each in found]
 
-    def _entries(self, asked: Document, limit: int) -> list[Document]:
-        return list(self.database["audit"].find(asked, sort=BY_AGE, limit=limit))
+    def _entries(self, asked: Document, limit: int, sort: Sort = BY_AGE) -> list[Document]:
+        return list(self.database["audit"].find(asked, sort=sort, limit=limit))

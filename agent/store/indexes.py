@@ -164,8 +164,7 @@ QUERIES = (
           ("_id",), perhaps=("status",)),
     Query("audit", "audit_by_age", (), ("at", "_id"), perhaps=("who",)),
     Query("audit further", "audit_by_age", (), ("at", "_id"), ("at",), perhaps=("who",)),
-    Query("audit of one moment", "audit_by_age", ("at",), ("at", "_id"), ("_id",),
-          perhaps=("who",)),
+    Query("audit of one moment", "audit_by_age", ("at",), ("_id",), ("_id",), perhaps=("who",)),
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Each part stands in a file of its own, by who asks: the admission (`claims`), a worker (`runs`),
 the duties (`upkeep`, `callbacks`), settle (`parents`, `batches`), people (`operations`,
-`dead_letters`, `bulk`, `listing`, `priorities`), the gate
+`dead_letters`, `bulk`, `chosen`, `listing`, `priorities`), the gate
 (`services`), the bridges (`locks`, `schedules`), the intake (`templates`, `purposes`,
 `idempotency`), the doorbell (`watch`), the listeners of `web` (`news`).
 """
@@ -22,6 +22,7 @@ from agent.store.audit import Audit
 from agent.store.batches import Batches
 from agent.store.bulk import Bulk
 from agent.store.callbacks import Callbacks
+from agent.store.chosen import Chosen
 from agent.store.claims import Claims
 from agent.store.clock import ServerClock
 from agent.store.connection import connect, translated
@@ -49,9 +50,9 @@ log = get_logger()
 
 
 class MongoContextRepository(
-    Claims, Runs, Upkeep, Priorities, Batches, Parents, DeadLetterReads, Bulk, Services, Locks,
-    Templates, Purposes, Schedules, Idempotency, Listing, Families, Audit, Callbacks, News, Watch,
-    Viewed,
+    Claims, Runs, Upkeep, Priorities, Batches, Parents, DeadLetterReads, Bulk, Chosen, Services,
+    Locks, Templates, Purposes, Schedules, Idempotency, Listing, Families, Audit, Callbacks, News,
+    Watch, Viewed,
 ):  # fmt: skip
     """One process's way to MongoDB. Threads share it; a fork needs one of its own."""
 

@@ -29,7 +29,7 @@ from agent.store.mongo_context_repository import MongoContextRepository
 from tests.acceptance.web import Web, running_web, secret_of
 from tests.conftest import ROOT
 
-EXAMPLES = 25
+EXAMPLES = 15
 """Of each kind for each route: about forty seconds in all."""
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance,

@@ -56,6 +56,7 @@ def agent(
     """The commands; what they would change of the process stays as it is."""
     for name, value in process_environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr("agent.logs.configure_logging", lambda _: None)
