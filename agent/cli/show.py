@@ -118,7 +118,8 @@ def _facts(document: Document, reason: str, now: datetime) -> Iterator[tuple[str
     created = document.get("created_at")
     yield "created", f"{moment(created)} ({ago(created, now)} ago), source {document.get('source')}"
     if document.get("parent_id") is not None:
-        yield "part of", f"{id_word(document['parent_id'])}, as {document.get('step', '?')}"
+        step = document.get("step")
+        yield "part of", id_word(document["parent_id"]) + (f", as {step}" if step else "")
     progress = _object(_object(document, "results"), "progress")
     if document.get("kind") == "parent" and progress:
         yield "progress", f"{progress.get('processed')} of {progress.get('total')}"

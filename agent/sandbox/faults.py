@@ -6,6 +6,7 @@
 | `status` | 300 and above: an error reply, work undone; 2xx: the honest reply under that status |
 | `retry_after` | `Retry-After`: seconds, or `"date:N"`, an HTTP date N seconds ahead; 429 alone |
 | `times` | the fault hits the first N calls of an Idempotency-Key only |
+| `recipient` | the fault hits calls for this recipient only, as an address that is blocked |
 | `drip_seconds_per_byte` | the body comes byte by byte |
 | `garbage` | HTML nonsense for a body |
 | `cut_short` | Content-Length promises more than is sent, then the connection closes |
@@ -55,6 +56,7 @@ class Fault:
     status: int | None = None
     retry_after: int | str | None = None
     times: int | None = None
+    recipient: str | None = None
     drip_seconds_per_byte: float = 0.0
     garbage: bool = False
     cut_short: bool = False
@@ -160,6 +162,7 @@ _CHECKS: dict[str, _Check] = {
     "status": _whole(200, 599),
     "retry_after": ('seconds as a whole number, or "date:N"', _is_retry_after),
     "times": _whole(0, 10**9),
+    "recipient": ("a text", lambda value: isinstance(value, str)),
     "drip_seconds_per_byte": _seconds(),
     "garbage": _FLAG,
     "cut_short": _FLAG,

@@ -120,6 +120,12 @@ def fault_of(call: Call) -> Fault:
     return NO_FAULT
 
 
+def recipient_of(call: Call) -> Any:
+    """Whom a message is for, where the call says so itself."""
+    said = (place.get("recipient") for place in (call.template_data, call.body, call.data))
+    return next((each for each in said if each is not None), None)
+
+
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 

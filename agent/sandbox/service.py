@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.sandbox.accepted import AcceptedWork
 from agent.sandbox.faults import NO_FAULT, Fault, Turns
-from agent.sandbox.incoming import Call, Headers, fault_of, read_call
+from agent.sandbox.incoming import Call, Headers, fault_of, read_call, recipient_of
 from agent.sandbox.record import CallLog
 from agent.sandbox.replies import Refused, Reply
 from agent.sandbox.spoiling import error_reply, spoiled, unsuccessful
@@ -16,6 +16,11 @@ from agent.sandbox.spoiling import error_reply, spoiled, unsuccessful
 Job = Callable[[Call], Reply]
 
 HANG_UP = Reply(0, b"", hang_up=True)
+
+
+def _hits(fault: Fault, turns: Turns, call: Call, key: str) -> bool:
+    """Whether the fault hits this call; one for another recipient is no turn of it."""
+    return fault.recipient in (None, recipient_of(call)) and turns.hits(fault, key)
 
 
 class BaseService:
@@ -77,7 +82,9 @@ class BaseService:
         Raises:
             Refused: 404 for an id that is not known.
         """
-        fault = self.fault if self._fault_turns.hits(self.fault, path) else NO_FAULT
+        is_for_all = self.fault.recipient is None  # a poll does not say whom the work is for
+        hits = is_for_all and self._fault_turns.hits(self.fault, path)
+        fault = self.fault if hits else NO_FAULT
         if fault.latency_seconds:
             await asyncio.sleep(fault.latency_seconds)
         failing = HANG_UP if fault.close else error_reply(fault, path)
@@ -87,9 +94,9 @@ class BaseService:
     def _fault_for(self, asked: Fault, call: Call) -> Fault:
         """The service-wide fault while it hits, else the call's own."""
         key = call.idempotency_key or str(call.request_id)
-        if self.fault != NO_FAULT and self._fault_turns.hits(self.fault, key):
+        if self.fault != NO_FAULT and _hits(self.fault, self._fault_turns, call, key):
             return self.fault
-        return asked if self._turns.hits(asked, key) else NO_FAULT
+        return asked if _hits(asked, self._turns, call, key) else NO_FAULT
 
     def _outcome(self, call: Call, job: Job, fault: Fault) -> Reply:
         """What becomes of the work itself."""

@@ -341,6 +341,29 @@ def test_a_service_wide_fault_holds_until_it_is_deleted(sandbox: Sandbox) -> Non
     assert generate(sandbox).status_code == 200
 
 
+def test_a_fault_may_hit_one_recipient_alone(sandbox: Sandbox) -> None:
+    """Others are delivered to, polls answered, and so is this one once the fault is deleted."""
+    body = {"recipient": "zoe@example.org", "message": "Hi"}
+
+    def statuses() -> list[int]:
+        calls = (
+            sandbox.communication.post("/api/v1/notify", json=body),
+            sandbox.communication.post("/api/v1/communicate", json={"template_data": body}),
+            send(sandbox, "blocked", uuid4().hex),
+        )
+        return [reply.status_code for reply in calls]
+
+    sandbox.communication.put(
+        "/sandbox/fault", json={"status": 422, "recipient": body["recipient"]}
+    )
+    try:
+        assert statuses() == [422, 422, 200]
+        assert sandbox.communication.get("/api/v1/contexts/x").status_code == 404
+    finally:
+        sandbox.communication.delete("/sandbox/fault")
+    assert statuses() == [200, 200, 200]
+
+
 def test_a_service_that_is_down_closes_every_connection(sandbox: Sandbox) -> None:
     """Work and polls are closed unread; the switch still answers."""
     sandbox.generation.put("/sandbox/fault", json={"down": True})

@@ -25,6 +25,7 @@ from agent.sandbox.spoiling import gzip_bomb
         ({"retry_after": "soon"}, "sandbox.retry_after"),
         ({"retry_after": -1}, "sandbox.retry_after"),
         ({"times": 1.5}, "sandbox.times"),
+        ({"recipient": 1}, "sandbox.recipient"),
         ({"garbage": 1}, "sandbox.garbage"),
         ({"accepted_style": "post"}, "sandbox.accepted_style"),
         ({"accepted_style": []}, "sandbox.accepted_style"),
