@@ -149,16 +149,27 @@ def batches_router(doors: Doors) -> APIRouter:
         """All items with what came of them, as a download: JSON lines, or CSV, in which what
         begins like a formula has a `'` before it. What is not final yet is there, too, with its
         status. A download that breaks off ends without its last chunk. Scope `read`."""
-        repository.find_batch(batch_id)
-        write = as_csv if asked.format is RowFormat.CSV else as_json_lines
-        name = f'attachment; filename="results.{asked.format}"'
-        return StreamingResponse(
-            write(_pages(doors, batch_id, asked.status)),
-            media_type=MEDIA_TYPES[asked.format],
-            headers={"Content-Disposition": name, "X-Content-Type-Options": "nosniff"},
-        )
+        return download(doors, batch_id, asked.format, asked.status)
 
     return router
+
+
+def download(
+    doors: Doors, batch_id: str, format: RowFormat, status: Status | None = None
+) -> Response:
+    """All items of a batch with what came of them.
+
+    Raises:
+        ContextNotFound: there is no such batch.
+    """
+    doors.repository.find_batch(batch_id)
+    write = as_csv if format is RowFormat.CSV else as_json_lines
+    name = f'attachment; filename="results.{format}"'
+    return StreamingResponse(
+        write(_pages(doors, batch_id, status)),
+        media_type=MEDIA_TYPES[format],
+        headers={"Content-Disposition": name, "X-Content-Type-Options": "nosniff"},
+    )
 
 
 def _pages(doors: Doors, batch_id: str, status: Status | None) -> Iterator[list[Document]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import timedelta
 
 from agent.errors import AgentError, StoreUnavailable
 from agent.intake.items import ItemTerms, documents_of
@@ -22,8 +21,6 @@ AT_ONCE = 5
 """Batches in turn, a chunk of each: a small one does not wait for a large one's end."""
 LONGEST_RUN_SECONDS = 10.0
 """What is left then is for the next run."""
-PUT_OFF = timedelta(minutes=1)
-"""What cannot be expanded is tried again then, and holds up no other batch."""
 
 log = get_logger()
 
@@ -57,11 +54,16 @@ class Expand:
             if not batches:
                 self._look_at = time.monotonic() + LOOK_SECONDS
                 break
-            expanded += sum(self._expand(batch) for batch in batches)
+            done = sum(self._expand(batch) for batch in batches)
+            if not done:  # others are at them, or nothing helps
+                self._look_at = time.monotonic() + LOOK_SECONDS
+                break
+            expanded += done
         return expanded
 
     def _expand(self, batch: Document) -> bool:
-        """Make items of the next chunk; what is wrong with a batch costs only itself."""
+        """Make items of the next chunk, or give a batch up that nothing can be made of; whether
+        that was done."""
         try:
             return self._next_chunk(batch)
         except StoreUnavailable:
@@ -69,8 +71,7 @@ class Expand:
         except (AgentError, KeyError, TypeError, ValueError) as exc:
             key = context_key(batch["_id"])
             log.error("batch.unreadable", context_id=key, error=str(exc))
-            self._repository.put_off(batch, PUT_OFF)
-            return False
+            return self._repository.give_up_expanding(batch)
 
     def _next_chunk(self, batch: Document) -> bool:
         expanding, now = batch["expanding"], self._repository.now()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import bson
 from bson.raw_bson import RawBSONDocument
 
-from agent.errors import AlreadyStored, NotStorable, RequestInvalid
+from agent.errors import AlreadyStored, ContextNotFound, NotStorable, RequestInvalid
 from agent.intake.batch import MOST_ROWS, REJECTED_TOLD, Batch, Mode, Rejected, Row
 from agent.intake.choice import Chosen, completed
 from agent.intake.context_manager import MAX_CONTEXT_BYTES, check_depth, check_times
@@ -23,7 +23,7 @@ from agent.intake.parameters import Parameter, with_defaults
 from agent.intake.request import Request
 from agent.intake.request_service import RequestService, data_of
 from agent.intake.rows import converted
-from agent.intake.submissions import Asked, Submissions, fingerprint_of
+from agent.intake.submissions import Asked, Submissions, Submitted, fingerprint_of
 from agent.intake.templates import TemplateSource
 from agent.models import HIGHEST_PRIORITY, Document, Step, new_id
 from agent.settings import Settings
@@ -106,7 +106,7 @@ class Batches:
             )
         finally:
             kept.drop()
-        return self._created(submitted.id, submitted.existing)
+        return self._created(submitted, kept)
 
     def _terms(self, batch: Batch, chosen: Chosen, source: str) -> ItemTerms:
         steps = chosen.template.steps
@@ -154,13 +154,19 @@ class Batches:
         except NotStorable as exc:
             raise RequestInvalid(f"the batch cannot be stored: {exc}") from exc
 
-    def _created(self, id: str, existing: bool) -> Created:
-        found = self._repository.find_context(id)
-        rejected = found.get("rejected") or {}
+    def _created(self, submitted: Submitted, kept: _Kept) -> Created:
+        """What is answered: as it was stored, by whichever of several came first."""
+        total, rejected = kept.total, kept.rejected()
+        try:
+            found = self._repository.find_context(submitted.id)
+        except ContextNotFound:  # it came of the same rows, and its time was over
+            pass
+        else:
+            total, rejected = found.get("total") or 1, found.get("rejected") or rejected
         return Created(
-            id=id,
-            existing=existing,
-            total=found.get("total") or 1,
+            id=submitted.id,
+            existing=submitted.existing,
+            total=total,
             rejected_count=rejected.get("count", 0),
             rejected=tuple(Rejected(**each) for each in rejected.get("rows", ())),
         )
@@ -315,8 +321,10 @@ class _Kept:
         try:
             self._repository.insert_batch(parent, self.upload, self.chunks)
         except AlreadyStored:
-            stored = self._repository.find_batch(parent["_id"])
-            self._is_needed = (stored.get("expanding") or {}).get("upload") == self.upload
+            expanding = self._repository.find_batch(parent["_id"]).get("expanding") or {}
+            self._is_needed = expanding.get("upload") == self.upload
+            if expanding:  # who stored it may have died before it said so
+                self._repository.keep_for_good(expanding["upload"], expanding["chunks"])
             raise
         except NotStorable:
             self._is_needed = False

@@ -2,11 +2,12 @@
 
 Rows are kept in chunks in the collection `uploads` before the batch itself is stored, so that all
 of an acknowledged batch is there. A chunk becomes contexts in one transaction with the parent's
-word that it has: whoever does it a second time changes nothing.
+word that it has, and is deleted in it: whoever does it a second time changes nothing.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from pymongo.collection import Collection
 
 from agent.errors import ContextNotFound
 from agent.models import BATCH, PARENT, Document, Status
+from agent.store.changes import Write
 from agent.store.connection import translated
 from agent.store.parents import Parents
 
@@ -67,6 +69,10 @@ class Batches(Parents):
             StoreUnavailable: MongoDB did not answer. Whether it was stored is open.
         """
         self.insert_contexts([parent])
+        self.keep_for_good(upload, chunks)
+
+    def keep_for_good(self, upload: str, chunks: int) -> None:
+        """Rows of which a batch came are kept until they are contexts."""
         with translated():
             self._uploads.update_many(
                 {"_id": {"$in": _chunk_ids(upload, chunks)}}, {"$unset": ROWS_OF_NO_BATCH}
@@ -116,29 +122,41 @@ class Batches(Parents):
                 return False
             if documents:
                 self.contexts.insert_many(list(documents), ordered=False, session=session)
+            # here, or whoever dies right afterwards leaves them for ever
+            self._uploads.delete_one(
+                {"_id": _chunk_id(expanding["upload"], number)}, session=session
+            )
             return True
 
         with translated(), self.client.start_session() as session:
-            stored = bool(session.with_transaction(store))
-        if stored:
-            self.drop_rows_of_chunk(expanding["upload"], number)
-        return stored
+            return bool(session.with_transaction(store))
 
-    def drop_rows_of_chunk(self, upload: str, number: int) -> None:
-        """Forget the rows of a chunk: they are contexts."""
-        with translated():
-            self._uploads.delete_one({"_id": _chunk_id(upload, number)})
+    def give_up_expanding(self, batch: Document) -> bool:
+        """Make no more items of a batch: settle fails it with what there is of it; whether nobody
+        had changed it meanwhile."""
+        now = self.now()
+        update = {
+            "$set": {"updated_at": now, "incomplete_at": now, "unsettled": {"at": now}},
+            "$unset": {"expanding": ""},
+            "$inc": {"fence": 1},
+        }
+        return self._write(Write({"_id": batch["_id"], "fence": batch.get("fence")}, update))
 
-    def put_off(self, batch: Document, by: timedelta) -> None:
-        """Look at a batch later that could not be expanded now."""
-        self._write_batch_field(batch, {"expanding.at": self.now() + by})
+    # Settle
 
-    def _write_batch_field(self, batch: Document, fields: Document) -> None:
-        with translated():
-            self.contexts.update_one(
-                {"_id": batch["_id"], "expanding.next": batch["expanding"]["next"]},
-                {"$set": fields},
-            )
+    def count_children(self, parent_id: str) -> Counter[str]:
+        """How many children a parent has in each status, from the index alone.
+
+        All at one moment: else one that ends meanwhile moves in the index from where it is still to
+        be counted to where all have been, and is missing; or it is counted twice.
+        """
+        pipeline: list[Document] = [
+            {"$match": {"parent_id": parent_id}},
+            {"$group": {"_id": "$status", "count": {"$sum": 1}}},
+        ]
+        with self._at_one_moment() as session:
+            rows = self._aggregate(pipeline, session=session)
+        return Counter({str(row["_id"]): row["count"] for row in rows})
 
     # People
 

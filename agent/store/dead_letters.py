@@ -28,6 +28,8 @@ INDEX = "dead"
 PARENTS = ("REQUEST", "BATCH")
 """Service types of parents: what failed of them stands with their children."""
 ORDER = {"service_type": 1, FINGERPRINT: 1, "completed_at": 1}
+CHILDREN_COUNTED = 2_000
+"""Failures that are counted of one parent: each of them is read."""
 LONGEST_TEXT = 500
 EXAMPLE = {"service_type": 1, FINGERPRINT: 1, "error.type": 1, "error.message": 1,
            "completed_at": 1}  # fmt: skip
@@ -82,7 +84,8 @@ class DeadLetterReads(Store):
         Selection(service_type=service_type, since=since)  # or it is no value to compare with
         groups = self._groups(service_type, since)
         if sum(group["all"] for group in groups) <= COUNTED:
-            kinds, is_complete = self._told(groups), True
+            alone = [group for group in groups if group["_id"].get("service") not in PARENTS]
+            kinds, is_complete = self._told(alone), True
         else:
             places = list(self._places(service_type))
             found = [self._look_at(*place, since) for place in places[:MOST_KINDS]]
@@ -90,6 +93,28 @@ class DeadLetterReads(Store):
             is_complete = len(places) <= MOST_KINDS
         kinds.sort(key=lambda each: (-each.count, each.service_type or "", each.kind))
         return DeadLetterList(kinds, is_complete)
+
+    def failures_of(self, parent_id: Any) -> DeadLetterList:
+        """The kinds of what failed among the children of a request or batch; where there are very
+        many, of the first of them.
+
+        Raises:
+            StoreUnavailable: MongoDB did not answer.
+        """
+        group = {
+            "_id": {"service": "$service_type", "kind": f"${FINGERPRINT}"},
+            "count": {"$sum": 1},
+            "first_at": {"$min": "$completed_at"},
+            "last_at": {"$max": "$completed_at"},
+            "example": {"$first": "$_id"},
+        }
+        groups = self._aggregate(
+            [{"$match": {"parent_id": parent_id, **FAILED}}, {"$limit": CHILDREN_COUNTED},
+             {"$group": group}],
+            hint="family",
+        )  # fmt: skip
+        kinds = sorted(self._told(groups), key=lambda each: (-each.count, each.kind))
+        return DeadLetterList(kinds, sum(each.count for each in kinds) < CHILDREN_COUNTED)
 
     def _groups(self, service_type: str | None, since: datetime | None) -> list[Document]:
         """The first failures in the order of the index, grouped: all, if they are that few."""
@@ -111,11 +136,7 @@ class DeadLetterReads(Store):
 
     def _told(self, groups: list[Document]) -> list[DeadLetters]:
         """The groups with their examples; those that differ in what is no text are one."""
-        groups = [
-            group
-            for group in groups
-            if group["count"] and group["_id"].get("service") not in PARENTS
-        ]
+        groups = [group for group in groups if group["count"]]
         ids = [group["example"] for group in groups]
         examples = {
             repr(found["_id"]): found for found in self._find({"_id": {"$in": ids}}, EXAMPLE)

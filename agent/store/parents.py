@@ -6,7 +6,6 @@ children as one may wait for, and finished by settle, whoever died meanwhile.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -98,20 +97,6 @@ class Parents(Operations):
     def marks_of(self, ids: Sequence[Any]) -> list[Document]:
         """These children, as settle sees them."""
         return self._find({"_id": {"$in": list(ids)}}, STEP)
-
-    def count_children(self, parent_id: str) -> Counter[str]:
-        """How many children a parent has in each status, from the index alone.
-
-        All at one moment: else one that ends meanwhile moves in the index from where it is still to
-        be counted to where all have been, and is missing; or it is counted twice.
-        """
-        pipeline = [
-            {"$match": {"parent_id": parent_id}},
-            {"$group": {"_id": "$status", "count": {"$sum": 1}}},
-        ]
-        with self._at_one_moment() as session:
-            rows = self._aggregate(pipeline, session=session)
-        return Counter({str(row["_id"]): row["count"] for row in rows})
 
     def write_each(self, writes: Sequence[Write]) -> int:
         """Do guarded writes in one round trip; how many took place. One that MongoDB refuses costs

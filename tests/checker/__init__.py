@@ -23,7 +23,8 @@ In fault tests a `Line` does all of it:
 
 Every rule is a small function in the module of its subject (`documents`, `failures`, `calls`,
 `changes`, `leases`, `logs`, `broker`), listed in `rules`. For each there is a forged history that
-breaks it.
+breaks it. A parent, of steps or of a batch, is held against those of `families` instead, beside its
+children, which have to be among the ids.
 """
 
 from tests.checker.broker import Broker

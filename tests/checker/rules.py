@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tests.checker import broker, calls, changes, documents, failures, leases, logs
 from tests.checker.broker import Broker
+from tests.checker.families import OF_PARENTS, families, is_parent
 from tests.checker.history import History, Life
 from tests.checker.plan import Plan, Types
 
@@ -90,7 +91,14 @@ def all_violations(
 ) -> Iterator[Violation]:
     """The same, each with its rule."""
     made = plan if isinstance(plan, Plan) else Plan(failed=plan or {})
-    for life in history.lives(made):
+    lives = list(history.lives(made))
+    for family in families(lives):
+        for of_parents in OF_PARENTS:
+            for sentence in of_parents(family):
+                yield Violation(of_parents.__name__, f"{family.life.key}: {sentence}")
+    for life in lives:
+        if is_parent(life.document):
+            continue
         for rule in EVEN_IF_TOUCHED if life.is_touched else (*EVEN_IF_TOUCHED, *OF_OURS):
             for sentence in rule(life):
                 yield Violation(rule.__name__, f"{life.key}: {sentence}")

@@ -136,28 +136,44 @@ def test_no_row_becomes_two_items_however_many_expand(campaigns: Campaigns) -> N
 def test_an_expansion_that_is_interrupted_goes_on(
     campaigns: Campaigns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before, in and after the transaction of a chunk."""
+    """Right after the transaction of a chunk: its rows are gone with it."""
     created = campaigns.ask([{"name": f"{number}"} for number in range(6)])
     repository = campaigns.repository
-    drop = repository.drop_rows_of_chunk
+    store = repository.store_items
 
-    def never(_upload: str, _number: int) -> None:
+    def stores_and_dies(batch: Document, documents: Sequence[Document]) -> bool:
+        assert store(batch, documents)
         raise StoreUnavailable("MongoDB is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(repository, "drop_rows_of_chunk", never)
+        patch.setattr(repository, "store_items", stores_and_dies)
         with pytest.raises(StoreUnavailable):
             campaigns.expand.run()
-    assert len(campaigns.items(created.id)) == 2
+    assert (len(campaigns.items(created.id)), campaigns.rows_left()) == (2, 2)
     campaigns.run()
-    assert len(campaigns.items(created.id)) == 6
-    drop(*_first_chunk(campaigns))
+    assert (len(campaigns.items(created.id)), campaigns.rows_left()) == (6, 0)
     assert repository.find_batch(created.id)["total"] == 6
 
 
-def _first_chunk(campaigns: Campaigns) -> tuple[str, int]:
-    chunk = campaigns.repository.database["uploads"].find_one({}) or {"upload": "none"}
-    return chunk["upload"], 0
+def test_rows_are_kept_until_they_are_items_whoever_stored_their_batch(
+    campaigns: Campaigns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who did may have died before the rows were kept for good; who sends it again does it."""
+    repository, uploads = campaigns.repository, campaigns.repository.database["uploads"]
+
+    def dies(_upload: str, _chunks: int) -> None:
+        raise StoreUnavailable("MongoDB is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repository, "keep_for_good", dies)
+        with pytest.raises(StoreUnavailable):
+            campaigns.ask(idempotency_key="monday")
+    assert uploads.count_documents({"expire_at": {"$exists": True}}) == 1
+    created = campaigns.ask(idempotency_key="monday")
+    assert uploads.count_documents({}) == 1
+    assert uploads.count_documents({"expire_at": {"$exists": True}}) == 0
+    campaigns.run()
+    assert len(campaigns.items(created.id)) == 3
 
 
 def test_a_batch_is_not_given_up_while_it_is_expanded(campaigns: Campaigns) -> None:
@@ -174,15 +190,20 @@ def test_a_batch_is_not_given_up_while_it_is_expanded(campaigns: Campaigns) -> N
 
 
 def test_one_batch_that_cannot_be_expanded_holds_up_no_other(campaigns: Campaigns) -> None:
-    """Another program has spoilt its terms, or its rows are gone."""
-    spoilt, gone, fine = (campaigns.ask().id for _ in range(3))
+    """Another program has spoilt its terms, its rows are gone, an id is taken: it fails, and says
+    that it was never stored as a whole."""
+    spoilt, gone, taken, fine = (campaigns.ask().id for _ in range(4))
     contexts, uploads = campaigns.repository.contexts, campaigns.repository.database["uploads"]
     contexts.update_one({"_id": spoilt}, {"$set": {"batch": 7}})
     upload = campaigns.repository.find_batch(gone)["expanding"]["upload"]
     uploads.delete_many({"upload": upload})
-    campaigns.make_items()
+    contexts.insert_one({"_id": f"{taken}_0000002"})
+    campaigns.run()
     assert len(campaigns.items(fine)) == 3
-    assert campaigns.items(spoilt) == campaigns.items(gone) == []
+    assert campaigns.requests.status(fine) == "processing"
+    for each in (spoilt, gone, taken):
+        batch = campaigns.repository.find_context(each)
+        assert (batch["status"], batch["error"]["type"]) == ("failed", "IncompleteRequest")
 
 
 def test_a_row_that_is_wrong_costs_only_itself(campaigns: Campaigns) -> None:
@@ -230,6 +251,8 @@ def test_a_batch_comes_once_under_its_key(campaigns: Campaigns) -> None:
     with pytest.raises(IdempotencyKeyReused):
         campaigns.ask(PEOPLE[:2], idempotency_key="monday")
     assert campaigns.rows_left() == 0
+    campaigns.repository.contexts.delete_many({})
+    assert campaigns.ask(idempotency_key="monday") == first  # its time of keeping was over
     held = campaigns.ask(unique_key="newsletter")
     again = campaigns.ask(PEOPLE[:1], unique_key="newsletter")
     assert (again.id, again.existing, again.total) == (held.id, True, 3)
