@@ -18,6 +18,7 @@ from agent.models import Document
 PAGE = 50
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _AGO = re.compile(r"(\d{1,4})([mhd])")
+_MINUTES = re.compile(r"[0-9]{1,5}")
 
 
 def given(params: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
@@ -56,3 +57,17 @@ def next_cursor(found: list[Document], *, by: str = "created_at") -> str | None:
     last = found[-1] if len(found) == PAGE else None
     at = last.get(by) if last is not None else None
     return cursor_after(at, last["_id"]) if last is not None and isinstance(at, datetime) else None
+
+
+def minutes_of(word: str) -> timedelta | None:
+    """So many minutes; None where nothing is said.
+
+    Raises:
+        RequestInvalid: it is no number from 1 to 99999.
+    """
+    word = word.strip()
+    if not word:
+        return None
+    if not _MINUTES.fullmatch(word) or int(word) == 0:
+        raise RequestInvalid("Say for how many minutes, from 1 to 99999, or leave it empty.")
+    return timedelta(minutes=int(word))

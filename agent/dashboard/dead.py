@@ -1,7 +1,9 @@
-"""`/dashboard/dead`: what failed, by kind; and all of a kind begun anew after a fix."""
+"""`/dashboard/dead`: what failed, by kind; and all of a kind, or all, begun anew after a fix."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from fastapi import APIRouter
@@ -13,9 +15,12 @@ from agent.dashboard.house import House, needed_reason
 from agent.dashboard.pages import HOME, told
 from agent.dashboard.words import number
 from agent.errors import RequestInvalid
+from agent.store.bulk import COUNTED
 from agent.store.selection import Selection
+from agent.words import moment
 
 PATH = f"{HOME}/dead"
+FIELDS = ("service", "kind", "since", "scope")
 MOST_AT_ONCE = 5_000
 """Begun anew by one press: whoever presses waits for it."""
 
@@ -38,22 +43,22 @@ def dead_router(house: House) -> APIRouter:
 
     @router.get("/retry")
     def confirm(request: Request) -> Response:
-        asked = given(request.query_params, ("service", "kind"))
-        selection = _selection(asked.get("service"), asked.get("kind"), until=repository.now())
+        asked = given(request.query_params, FIELDS)
+        selection = _selection(house, asked, until=repository.now())
         count = repository.count_retriable(selection)
         return house.pages.render(
             request, "dead_retry.html", count=count, asked=asked, until=selection.until,
-            most=MOST_AT_ONCE,
+            since=selection.since, most=MOST_AT_ONCE, says=_says(selection), up_to=COUNTED,
         )  # fmt: skip
 
     @router.post("/retry")
     def retry(request: Request) -> Response:
         form = request.state.form
         until = read_query({"until": form.get("until", "")}, repository.now()).until
-        selection = _selection(form.get("service"), form.get("kind"), until=until)
-        on = f"{selection.service_type}, kind {selection.kind}"
+        selection = _selection(house, given(form, FIELDS), until=until)
         needed_reason(request)
-        with house.written_down(request, "retry all of a kind", on) as done:
+        what = "retry all of a kind" if selection.kind else "retry all that failed"
+        with house.written_down(request, what, _says(selection)) as done:
             progress = repository.retry_matching(selection, limit=MOST_AT_ONCE)
             done.count = progress.changed
         house.doors.bell.ring("foreign")
@@ -70,7 +75,20 @@ def dead_router(house: House) -> APIRouter:
     return router
 
 
-def _selection(service: str | None, kind: str | None, *, until: datetime | None) -> Selection:
-    if not service or not kind:
-        raise RequestInvalid("Choose a kind from the list of dead letters.")
-    return Selection(service_type=service, kind=kind, until=until)
+def _selection(house: House, asked: Mapping[str, str], *, until: datetime | None) -> Selection:
+    """What is meant: all of a kind, or, where that is said, all that failed."""
+    if "kind" not in asked and asked.get("scope") != "all":
+        raise RequestInvalid("Choose a kind from the list of dead letters, or all of them.")
+    words = {name: asked[name] for name in ("service", "kind", "since") if name in asked}
+    selection = read_query(words, house.repository.now()).selection(house.settings.registry)
+    return replace(selection, until=until)
+
+
+def _says(selection: Selection) -> str:
+    """The selection in words, for the question and the audit."""
+    told = selection.service_type or "any service"
+    if selection.kind:
+        told += f", kind {selection.kind}"
+    if selection.since is not None:
+        told += f", since {moment(selection.since)}"
+    return told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -18,6 +19,7 @@ from agent.dashboard.pages import Pages
 from agent.dashboard.sign_in import asking_address
 from agent.errors import AgentError, RequestInvalid
 from agent.logs import mask_secrets
+from agent.projections.minutes import Minutes
 from agent.settings import Settings
 from agent.store.audit import LONGEST_REASON, Deed
 from agent.store.mongo_context_repository import MongoContextRepository
@@ -51,6 +53,14 @@ class House:
     def client(self) -> redis.Redis:
         return self.doors.client
 
+    def redis_now(self) -> datetime:
+        """The time by Redis's clock, for what is read from there alone.
+
+        Raises:
+            BrokerUnavailable: Redis did not answer.
+        """
+        return datetime.fromtimestamp(Minutes(self.client, self.settings.namespace).now(), UTC)
+
     def changed(self) -> None:
         """A service was paused or opened: what was seen before is not shown any more."""
         self.look.forget()
@@ -64,8 +74,8 @@ class House:
             StoreUnavailable: it cannot be written down, and so is not done.
         """
         deed = Deed(
-            who=request.state.caller.name, what=what, on=words.id_text(on), why=reason_of(request),
-            address=asking_address(request),
+            who=request.state.caller.name, what=what, on=words.text(words.id_word(on)),
+            why=reason_of(request), address=asking_address(request),
         )  # fmt: skip
         entry_id = self.repository.note_deed(deed)
         done = Done()

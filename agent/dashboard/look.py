@@ -1,8 +1,7 @@
-"""One look at both servers: each service, who works, who leads; and what is wrong, in words."""
+"""One look at both servers: each service, who works, who leads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -10,18 +9,17 @@ from urllib.parse import urlsplit
 from agent.admission.gate import GateState, gate_state
 from agent.admission.surroundings import calls_in_flight, living_workers
 from agent.api.doors import Doors
-from agent.dashboard.words import number
+from agent.dashboard.recent import MINUTES, Recent, recent_of
 from agent.errors import BrokerUnavailable
 from agent.models import Document
 from agent.projections.broker_view import QueueView, read_queues
+from agent.projections.minute_view import read_minutes
 from agent.projections.presence import WorkerView, threads_by_service
 from agent.services import ServiceType
 from agent.settings import ServiceSettings
 from agent.store.services import Pause
-from agent.words import span
 
-OLD = timedelta(minutes=10)
-"""What has been due for longer than this is worth a word."""
+LATELY = timedelta(minutes=MINUTES + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,7 @@ class ServiceView:
     workers: int | None
     threads: int | None
     queue: QueueView | None
+    recent: Recent | None
 
     @property
     def pending(self) -> int:
@@ -56,14 +55,6 @@ class Look:
     """Counts of what belongs to no service: parents, and what was not adopted yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that is wrong, and the page that shows more."""
-
-    says: str
-    page: str = ""
-
-
 def look(doors: Doors) -> Look:
     """Ask both servers.
 
@@ -75,7 +66,7 @@ def look(doors: Doors) -> Look:
     states, calls = repository.service_states(), calls_in_flight(repository)
     workers, queues = living_workers(doors.client, doors.settings), _queues(doors)
     threads = {} if workers is None else threads_by_service(workers)
-    now = repository.now()
+    recent, now = _recent(doors), repository.now()
 
     def view(service: ServiceType) -> ServiceView:
         state = states.get(service.name)
@@ -91,6 +82,7 @@ def look(doors: Doors) -> Look:
             workers=None if workers is None else _serving(workers, service.name),
             threads=None if workers is None else threads.get(service.name, 0),
             queue=queues.get(service.queue),
+            recent=recent.get(service.name),
         )
 
     views = [view(service) for service in registry.values()]
@@ -110,33 +102,13 @@ def _queues(doors: Doors) -> dict[str, QueueView]:
         return {}
 
 
-def troubles(seen: Look) -> Iterator[Trouble]:
-    """What is wrong, the weightiest first. Pure."""
-    if seen.workers is None:
-        yield Trouble("Redis does not answer: nothing new starts, and which workers live is not "
-                      "known.", "bridge")  # fmt: skip
-    if seen.leader is None:
-        yield Trouble("No bridge leads, so nothing starts except by workers that run alone.",
-                      "bridge")  # fmt: skip
-    for each in seen.services:
-        yield from _of_service(each, seen.now)
-
-
-def _of_service(service: ServiceView, now: datetime) -> Iterator[Trouble]:
-    waiting = f"{number(service.pending)} context{'s' if service.pending != 1 else ''} wait"
-    waiting += "s" if service.pending == 1 else ""
-    if service.pause is not None and service.state is GateState.PAUSED:
-        since = span(now - service.pause.since)
-        yield Trouble(f"{service.name} has been paused by {service.pause.by} for {since}; "
-                      f"{waiting}.", "services")  # fmt: skip
-    elif service.pause is not None:
-        yield Trouble(f"{service.name} was paused by {service.pause.by}; one call finds out "
-                      f"whether it is well again; {waiting}.", "services")  # fmt: skip
-    elif service.workers == 0 and service.pending:
-        yield Trouble(f"No worker is alive for {service.name}; {waiting}.", "workers")
-    elif service.oldest is not None and now - service.oldest > OLD:
-        yield Trouble(f"The oldest context of {service.name} has been due for "
-                      f"{span(now - service.oldest)}; {waiting}.", "services")  # fmt: skip
+def _recent(doors: Doors) -> dict[str, Recent]:
+    settings = doors.settings
+    try:
+        found = read_minutes(doors.client, settings.namespace, [*settings.registry], LATELY)
+    except BrokerUnavailable:
+        return {}
+    return {name: recent_of(series) for name, series in found.items()}
 
 
 def url_shown(settings: ServiceSettings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -38,20 +39,7 @@ class Pages:
     def __init__(self, places: tuple[Place, ...], namespace: str) -> None:
         self._places = places
         self._namespace = namespace
-        self._templates = Environment(
-            loader=PackageLoader("agent.dashboard"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters.update(
-            text=words.text, number=words.number, time=words.time_tag,
-            stamp=words.stamp, ago=words.ago_tag,
-            seconds=words.seconds, took=words.took, id_text=words.id_text, id_path=words.id_path,
-            json=words.json_text,
-        )  # fmt: skip
-        self._templates.globals.update(asset=asset_url, HOME=HOME)
+        self._templates = _templates()
 
     def render(
         self, request: Request, template: str, status: int = 200, /, **values: Any
@@ -80,6 +68,28 @@ class Pages:
         """A page that says what went wrong, and what to do."""
         title = TITLES.get(status, "That went wrong")
         return self.render(request, "error.html", status, title=title, why=why)
+
+
+@lru_cache
+def _templates() -> Environment:
+    """Compiled once for a process."""
+    found = Environment(
+        loader=PackageLoader("agent.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(
+        text=words.text, number=words.number, time=words.time_tag,
+        stamp=words.stamp, ago=words.ago_tag,
+        seconds=words.seconds, took=words.took,
+        call_time=words.call_time, moment_of=words.moment_of,
+        id_text=words.id_text, id_path=words.id_path,
+        json=words.json_text,
+    )  # fmt: skip
+    found.globals.update(asset=asset_url, HOME=HOME)
+    return found
 
 
 def told(request: Request, path: str, message: str, *, well: bool = True) -> Response:

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from agent.admission.surroundings import key_of, steps_of, surroundings
 from agent.admission.why import why
 from agent.api.answers import is_parent, progress_of
+from agent.api.batches import download
 from agent.api.paging import read_cursor
 from agent.dashboard.asked import PAGE, given, link, next_cursor
 from agent.dashboard.context import allowed
@@ -19,6 +20,7 @@ from agent.dashboard.house import House
 from agent.dashboard.pages import HOME
 from agent.dashboard.words import id_path
 from agent.errors import RequestInvalid
+from agent.intake.rows import RowFormat
 from agent.models import REQUEST, Document, Status
 
 PATH = f"{HOME}/requests"
@@ -55,6 +57,13 @@ def requests_router(house: House) -> APIRouter:
             statuses=[Status.PROCESSING, Status.COMPLETED, Status.FAILED, Status.CANCELLED],
         )  # fmt: skip
 
+    @router.get("/{batch_id:path}/results")
+    def results(request: Request, batch_id: str) -> Response:
+        form = request.query_params.get("format", "")
+        if form not in frozenset(map(str, RowFormat)):
+            raise RequestInvalid(f"The format is one of {', '.join(RowFormat)}.")
+        return download(house.doors, str(house.doors.id_of(batch_id)), RowFormat(form))
+
     @router.get("/{request_id:path}")
     def one(request: Request, request_id: str) -> Response:
         document = house.doors.find(request_id)
@@ -66,7 +75,9 @@ def requests_router(house: House) -> APIRouter:
             request, "request.html", parent=document, steps=steps, now=around.now,
             why=why(document, around), progress=progress_of(document), key_of=key_of,
             graph=None if _is_batch(document) else graph_of(steps),
-            is_batch=_is_batch(document), path=f"{HOME}/contexts/{id_path(document['_id'])}",
+            failures=repository.failures_of(document["_id"]) if _is_batch(document) else None,
+            is_batch=_is_batch(document), formats=[*RowFormat], here_path=PATH,
+            path=f"{HOME}/contexts/{id_path(document['_id'])}",
             template=_object(document, "template"), asked=_object(document, "request"),
             error=_object(document, "error"), **allowed(document),
         )  # fmt: skip

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from agent.dashboard.asked import minutes_of
 from agent.dashboard.house import House, needed_reason
 from agent.dashboard.look import url_shown
 from agent.dashboard.pages import HOME, told
@@ -17,7 +15,6 @@ from agent.services import ServiceType
 from agent.store.services import OPERATOR
 
 PATH = f"{HOME}/services"
-_MINUTES = re.compile(r"\d{1,5}")
 
 
 def services_router(house: House) -> APIRouter:
@@ -35,7 +32,7 @@ def services_router(house: House) -> APIRouter:
     @router.post("/{name}/pause")
     def pause(request: Request, name: str) -> Response:
         service, reason = _service(house, name), needed_reason(request)
-        length = _length(request.state.form.get("minutes", ""))
+        length = minutes_of(request.state.form.get("minutes", ""))
         until = None if length is None else repository.now() + length
         said = f"{reason} ({request.state.caller.name})"
         with house.written_down(request, "pause service", service.name):
@@ -60,12 +57,3 @@ def _service(house: House, name: str) -> ServiceType:
     if found is None:
         raise RequestInvalid(f"Services are {', '.join(house.settings.registry)}.")
     return found
-
-
-def _length(minutes: str) -> timedelta | None:
-    """How long a pause is to be; None for as long as nobody ends it."""
-    if not minutes.strip():
-        return None
-    if not _MINUTES.fullmatch(minutes.strip()) or int(minutes) == 0:
-        raise RequestInvalid("Say for how many minutes, from 1 to 99999, or leave it empty.")
-    return timedelta(minutes=int(minutes))

@@ -43,6 +43,8 @@ def number(value: Any) -> str:
     """`12,345`; what is no number as it stands."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return text(value, 40)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
 
 
@@ -90,6 +92,16 @@ def stamp(value: Any) -> Markup | str:
 def seconds(value: Any) -> str:
     """A duration that is given in seconds."""
     return span(timedelta(seconds=float(value))) if isinstance(value, int | float) else "-"
+
+
+def call_time(value: Any) -> str:
+    """How long a call took, given in seconds: `812 ms`, `1.4 s`."""
+    return milliseconds(1000 * value) if isinstance(value, int | float) else "-"
+
+
+def moment_of(value: float) -> Markup | str:
+    """A time that is given in seconds since 1970."""
+    return time_tag(datetime.fromtimestamp(value, UTC))
 
 
 def took(value: Any) -> str:

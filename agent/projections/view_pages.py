@@ -14,7 +14,8 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
 import redis
@@ -23,7 +24,7 @@ from pydantic_core import from_json
 from agent.errors import RequestInvalid
 from agent.projections.connection import translate_redis_errors
 from agent.projections.entries import Entry
-from agent.projections.views import State, View, ViewName, view_keys
+from agent.projections.views import State, View, ViewName, put, view_keys
 
 Sort = Literal["next", "newest", "attempts", "service"]
 Choice = Literal["service", "kind", "template", "tag", "reason"]
@@ -109,6 +110,7 @@ class ViewPages:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
+        self._namespace = namespace
         self._keys = view_keys(namespace, self.NAME)
         self._view = View(client, namespace, self.NAME)
         self._monotonic = monotonic
@@ -174,6 +176,19 @@ class ViewPages:
         keys = [told["key"] for _, told in lines if told.get("id", told["key"]) in gone]
         if keys:
             self._view.remove(keys)
+        self._good_until = float("-inf")
+
+    def move(self, words: Sequence[str], at: datetime) -> None:
+        """Show another time for what was just postponed, as `remove` does."""
+        moved = set(words)
+        entries = [
+            replace(Entry.of_info(*line), at=at)
+            for line in self._load().lines
+            if line[1].get("id", line[1]["key"]) in moved
+        ]
+        with translate_redis_errors(), self._client.pipeline(transaction=False) as pipeline:
+            put(pipeline, self._namespace, self.NAME, entries)
+            pipeline.execute()
         self._good_until = float("-inf")
 
     def _load(self) -> _Loaded:

@@ -39,7 +39,7 @@
     setInterval(() => {
       const live = document.getElementById("live");
       if (document.hidden || !live) return;
-      if (live.contains(document.activeElement) || live.querySelector("details[open]")) return;
+      if (live.contains(document.activeElement) || live.querySelector("details[open], tbody input:checked")) return;
       window.htmx.ajax("GET", location.pathname + location.search, {
         target: "#live", select: "#live", swap: "outerHTML",
       });
@@ -65,6 +65,28 @@
     });
   }
 
+  // Boxes of a list: all of the page at once, and how many are chosen.
+  function countChosen() {
+    const boxes = () => [...document.querySelectorAll("tbody input[type=checkbox]")];
+    // no id: htmx gives what has one its attributes anew a moment after it has put it in
+    const all = () => document.querySelector("[data-choose-all]");
+    const show = () => {
+      const chosen = boxes().filter((each) => each.checked).length;
+      for (const each of document.querySelectorAll("[data-chosen]")) each.textContent = `${chosen} chosen`;
+      for (const each of document.querySelectorAll("#chosen button")) each.disabled = chosen === 0;
+      if (!all()) return;
+      all().hidden = false;
+      all().checked = chosen > 0 && chosen === boxes().length;
+      all().indeterminate = chosen > 0 && chosen < boxes().length;
+    };
+    document.addEventListener("change", (event) => {
+      if (event.target === all()) for (const each of boxes()) each.checked = event.target.checked;
+      show();
+    });
+    show();
+    return show;
+  }
+
   // A form is sent once, however often its button is pressed.
   function sendOnce() {
     document.addEventListener("submit", (event) => {
@@ -78,12 +100,25 @@
     });
   }
 
+  // On a narrow page the menu is a line that goes on beyond its edge.
+  function showHere() {
+    const here = document.querySelector(".menu a[aria-current]");
+    const menu = here && here.closest(".menu");
+    if (menu) menu.scrollLeft = here.offsetLeft - (menu.clientWidth - here.offsetWidth) / 2;
+  }
+
   localise(document);
   offerTheme();
+  showHere();
   keepFresh();
   tidyPanels();
   sendOnce();
-  new MutationObserver(() => localise(document)).observe(document.body, {
+  const showChosen = countChosen();
+  addEventListener("pageshow", showChosen);
+  new MutationObserver((changes) => {
+    localise(document);
+    if (changes.some((each) => each.target.id === "main")) showChosen();
+  }).observe(document.body, {
     childList: true, subtree: true,
   });
 })();

@@ -144,6 +144,10 @@ ASKED: dict[str, Ask] = {
     "count failures": lambda r: r.count_failures(),
     "count waiting": lambda r: r.count_waiting(),
     "newest ended": lambda r: r.newest_ended(9),
+    "failures of": lambda r: r.failures_of("batch"),
+    "run chosen now": lambda r: r.run_chosen_now(["due"]),
+    "postpone chosen": lambda r: r.postpone_chosen(["scheduled"], IN_A_CENTURY),
+    "cancel chosen": lambda r: r.cancel_chosen(["scheduled"]),
     "untold ends": lambda r: r.untold_ends(),
     "find template": lambda r: r.find_template("greeting"),
     "find template version": lambda r: r.find_template("greeting", "1.0"),
@@ -347,8 +351,14 @@ def test_every_operation_is_among_them() -> None:
         *("pause_schedule", "give_up_schedule", "resume_schedule", "remove_schedule"),  # _id
         *("advance_schedule", "note_run"),  # _id
         *("note_deed", "note_outcome"),  # _id
-        *("keep_rows", "drop_rows", "rows_of_chunk", "drop_rows_of_chunk", "insert_batch"),  # _id
-        *("store_items", "put_off", "find_batch", "items_of", "read_items"),  # _id, or its range
+        *("keep_rows", "drop_rows", "rows_of_chunk", "keep_for_good", "insert_batch"),  # _id
+        *(
+            "store_items",
+            "give_up_expanding",
+            "find_batch",
+            "items_of",
+            "read_items",
+        ),  # _id, or its range
     }
     operations = {
         name

@@ -13,7 +13,7 @@ from agent.errors import RequestInvalid
 from agent.projections.entries import Entry
 from agent.projections.view_pages import DeadView, RetriesView, Sort, ViewFilter, ViewPages
 from agent.projections.views import View, ViewName, put
-from tests.unit.projections.entries import dead, retry
+from tests.unit.projections.entries import NOW, SECOND, dead, retry
 
 ANN, BOB = {"team": "north", "user": "ann"}, {"team": "south", "user": "bob"}
 
@@ -193,3 +193,13 @@ def test_an_entry_that_cannot_be_read_hides_no_other(
     client.hincrby("agent:retries:state", "version", 1)
     for sort in ("next", "attempts", "service"):
         assert set(keys(retries, sort)) == {"c1", "c2", "c3", "c4", "c5", "c6"}  # type: ignore[arg-type]
+
+
+def test_what_was_postponed_has_its_new_time_at_once(
+    retries: RetriesView, client: redis.Redis
+) -> None:
+    """The others keep theirs, and what is not there is not put in."""
+    retries.move(["c1", "c2", "gone"], NOW + 45 * SECOND)
+    fresh = RetriesView(client, "agent")
+    assert keys(fresh) == ["c3", "c4", "c1", "c2", "c5", "c6"]
+    assert {entry.at for entry in fresh.page().entries[2:4]} == {NOW + 45 * SECOND}
