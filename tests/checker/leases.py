@@ -107,7 +107,8 @@ def holds(life: Life) -> list[Hold]:
             found.append(Hold(*_holder(after), step.event.at, None))
         if found and lease_of(after):
             found[-1] = replace(found[-1], until=expiry_of(after))
-        elif found and lease_of(before) and not is_rescue(step, life):
+        elif found and (lease_of(before) or step.before is None) and not is_rescue(step, life):
+            # after a gap nobody knows whether it had been given up before
             found[-1] = replace(found[-1], until=step.event.at)
     return found
 

@@ -69,6 +69,12 @@ def is_cancelled_and_retried(run: Run) -> None:
     run.plan = Plan(cancelled=[ID], retried=[ID])
 
 
+def is_cancelled_unseen(run: Run) -> None:
+    """The same, where nobody knows what was told just before."""
+    is_cancelled_and_retried(run)
+    run.missed = 14
+
+
 def is_accepted_and_polled(run: Run) -> None:
     """The first call was accepted, and a poll brought the result."""
     remote = {"status_url": "/1", "accepted_at": at(3)}
@@ -140,6 +146,7 @@ def leaves_dead_letters(run: Run) -> None:
         may_fail,
         is_cancelled,
         is_cancelled_and_retried,
+        is_cancelled_unseen,
         is_accepted_and_polled,
         is_quick,
         is_rescued,
