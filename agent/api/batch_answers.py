@@ -8,14 +8,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agent.answers import batch_answer, batch_progress, error_of, rendered_id
+from agent.answers import error_of, rendered_id
 from agent.models import Document
 from agent.rendering import rendered, to_bytes
-
-__all__ = [
-    "as_csv", "as_json_lines", "batch_answer", "batch_progress", "created_answer", "item_answer",
-    "row_of",
-]  # fmt: skip
 
 COLUMNS = ("row", "id", "status", "user_id", "error_type", "error_message", "results", "data")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.answers import batch_answer
 from agent.api import paging
 from agent.api import problem_kinds as kinds
-from agent.api.batch_answers import as_csv, as_json_lines, batch_answer, item_answer
+from agent.api.batch_answers import as_csv, as_json_lines, item_answer
 from agent.api.batch_shapes import BatchAnswer, BatchPage, ItemPage
 from agent.api.bodies import KeyChoice
 from agent.api.doors import Doors

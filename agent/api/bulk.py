@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.answers import rendered_id
 from agent.api import problem_kinds as kinds
-from agent.api.answers import rendered_id
 from agent.api.doors import Doors
 from agent.api.problems import documented
 from agent.api.rendering import reply

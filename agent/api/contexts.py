@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from agent.admission.surroundings import why_of
+from agent.answers import context_answer
 from agent.api import problem_kinds as kinds
-from agent.api.answers import context_answer
 from agent.api.bodies import Body, KeyChoice
 from agent.api.doors import Doors
 from agent.api.paging import cursor_after, read_cursor

@@ -16,18 +16,19 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Respons
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from agent.answers import is_parent, state_answer
 from agent.api import batches, requests
 from agent.api import problem_kinds as kinds
-from agent.api.answers import is_parent, state_answer
 from agent.api.batch_shapes import BatchAnswer
 from agent.api.doors import Doors
 from agent.api.hub import Listener, key_of
 from agent.api.problems import documented
-from agent.api.rendering import rendered, reply
+from agent.api.rendering import reply
 from agent.api.requests import RequestId
 from agent.api.security import Reader
 from agent.api.shapes import RequestAnswer, Shape
 from agent.models import FINAL, Document
+from agent.rendering import rendered
 
 LONGEST_WAIT_SECONDS = 25
 """Routers of platforms cut a request after 30."""

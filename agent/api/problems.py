@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 
 from agent.api import problem_kinds as kinds
 from agent.api.problem_kinds import KINDS, Kind
-from agent.api.rendering import to_bytes
 from agent.errors import (
     AgentError,
     AlreadyStored,
@@ -31,6 +30,7 @@ from agent.errors import (
     StoreUnavailable,
 )
 from agent.logs import get_logger, mask_secrets
+from agent.rendering import to_bytes
 from agent.words import shortened
 
 MEDIA_TYPE = "application/problem+json"

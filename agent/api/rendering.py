@@ -6,9 +6,7 @@ from typing import Any
 
 from fastapi import Response
 
-from agent.rendering import iso, rendered, to_bytes
-
-__all__ = ["JSON", "iso", "rendered", "reply", "to_bytes"]
+from agent.rendering import to_bytes
 
 JSON = "application/json"
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from agent.answers import rendered_id
 from agent.api import paging
 from agent.api import problem_kinds as kinds
-from agent.api.answers import rendered_id
 from agent.api.bodies import Body
 from agent.api.doors import Doors
 from agent.api.problems import Problem, documented
-from agent.api.rendering import iso, reply
+from agent.api.rendering import reply
 from agent.api.requests import NewRequest
 from agent.api.security import Operator, Reader
 from agent.api.shapes import A_TIME, NextTimes, ScheduleAnswer, SchedulePage, ScheduleRun
@@ -32,6 +32,7 @@ from agent.intake.schedule import (
 )
 from agent.models import Document
 from agent.projections.doorbell import SCHEDULES
+from agent.rendering import iso
 
 LISTED_TIMES = 3
 """Of each schedule of a list."""

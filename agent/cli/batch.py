@@ -44,7 +44,7 @@ app.command("run", epilog=EPILOG)(batch_run.run)
 @app.command("show", epilog=EPILOG)
 def show(batch_id: BatchId, *, as_json: AsJson = False) -> None:
     """Show how far a batch is, and what failed of it."""
-    from agent.api.batch_answers import batch_answer
+    from agent.answers import batch_answer
 
     with opened() as found:
         answer = batch_answer(found.repository.find_batch(batch_id), found.repository.now())
@@ -98,7 +98,7 @@ def list_batches(
     as_json: AsJson = False,
 ) -> None:
     """List the newest batches."""
-    from agent.api.batch_answers import batch_answer
+    from agent.answers import batch_answer
     from agent.models import BATCH
 
     with opened() as found:
@@ -186,7 +186,7 @@ def retry(ids: BatchIds, *, as_json: AsJson = False) -> None:
 
 
 def _change(ids: list[str], change: Callable[[Opened, Any], object], *, as_json: bool) -> None:
-    from agent.api.batch_answers import batch_answer
+    from agent.answers import batch_answer
 
     answers: list[Document] = []
     with opened() as found:

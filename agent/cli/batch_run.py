@@ -233,7 +233,7 @@ def _tell_created(created: Created, *, wait: bool, as_json: bool) -> None:
 
 
 def _finish(found: Opened, batch_id: str, results: Path | None, *, as_json: bool) -> int:
-    from agent.api.batch_answers import batch_answer
+    from agent.answers import batch_answer
     from agent.cli.batch import lines_of, write_results
     from agent.models import Status
 

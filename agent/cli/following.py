@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
-from agent.api.answers import is_parent, state_answer
+from agent.answers import is_parent, state_answer
 from agent.api.events import MOST_STEPS
 from agent.api.hub import (
     GATHER_SECONDS,

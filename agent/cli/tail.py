@@ -86,7 +86,7 @@ def _tell_outage(exc: StoreUnavailable) -> None:
 
 def _tell(told: Told, *, as_json: bool) -> None:
     if as_json:
-        from agent.api.rendering import to_bytes
+        from agent.rendering import to_bytes
 
         say(to_bytes({**told.answer, "service": told.state.get("service_type")}).decode())
     else:

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 
-from agent.answers import is_parent, read_answer
-from agent.api.batch_answers import as_json_lines, batch_answer, created_answer
+from agent.answers import batch_answer, is_parent, read_answer
+from agent.api.batch_answers import as_json_lines, created_answer
 from agent.api.problems import OF_ERRORS
 from agent.client.address import Address
 from agent.client.calls import Call, Change, Kind, Show, Submit, Upload, Wait, key_of

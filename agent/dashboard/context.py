@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from agent.admission.surroundings import why_of
-from agent.api.answers import is_parent
+from agent.answers import is_parent
 from agent.dashboard.contexts import PATH
 from agent.dashboard.house import House
 from agent.dashboard.pages import HOME, told

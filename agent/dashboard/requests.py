@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from agent.admission.surroundings import key_of, steps_of, surroundings
 from agent.admission.why import why
-from agent.api.answers import is_parent, progress_of
+from agent.answers import is_parent, progress_of
 from agent.api.batches import download
 from agent.api.paging import read_cursor
 from agent.dashboard.asked import PAGE, given, link, next_cursor

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.api.answers import state_answer
+from agent.answers import state_answer
 from agent.cli.following import Told
 from agent.cli.show import _narrow
 from agent.cli.tail import line_of
