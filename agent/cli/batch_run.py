@@ -12,8 +12,8 @@ import typer
 
 from agent.cli.arguments import read_object, read_tags, read_time
 from agent.cli.exits import FAILED, FINE
-from agent.cli.opened import Opened, opened
-from agent.cli.options import AsJson
+from agent.cli.opened import OWNER, Opened, opened
+from agent.cli.options import AsJson, NotBefore, Priority, Tags
 from agent.cli.output import Bar, note, say, say_json
 from agent.errors import RequestInvalid
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 1 << 20
 LOOK_SECONDS = 0.25
-OWNER = "cli"
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 STDIN = "-"
 
@@ -71,20 +70,8 @@ def run(
             metavar="JSON", help="What goes for all rows: JSON, or @file.", show_default=False
         ),
     ] = None,
-    priority: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=10, metavar="1…10", help="1 goes first; 5 if not said.", show_default=False
-        ),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Not before then: 2030-01-31T12:00:00Z, or +15m for in 15 minutes.",
-            show_default=False,
-        ),
-    ] = None,
+    priority: Priority = None,
+    at: NotBefore = None,
     deadline: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Fail what has not begun by then.", show_default=False),
@@ -93,10 +80,7 @@ def run(
         int | None,
         typer.Option(min=1, metavar="N", help="Of each; else its service's.", show_default=False),
     ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="May be repeated.", show_default=False),
-    ] = None,
+    tag: Tags = None,
     idempotency_key: Annotated[
         str | None,
         typer.Option(
@@ -184,24 +168,13 @@ def _store(
     size: int | None,
     format: RowFormat,
 ) -> Created:
-    from pydantic import ValidationError
-
-    from agent.intake.batch import Batch
+    from agent.intake.batch import read_batch
     from agent.intake.batches import Batches
     from agent.intake.rows import read_rows
-    from agent.intake.templates import TemplateSource
-    from agent.intake.values import problem_of, told
     from agent.projections.doorbell import BATCHES
 
-    try:
-        batch = Batch.model_validate(asked)
-    except ValidationError as exc:
-        errors = exc.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestInvalid(told([problem_of(each, "the batch") for each in errors])) from None
-    templates = TemplateSource.of(found.repository, found.settings)
-    for problem in templates.problems:
-        note(f"warning: {problem}")
-    batches = Batches.of(found.repository, templates, found.settings)
+    batch = read_batch(asked)
+    batches = Batches.of(found.repository, found.templates(), found.settings)
     with Bar("reading", size, shown=True) as bar:
         blocks = _blocks(rows, bar)
         created = batches.create(batch, read_rows(blocks, format), owner=OWNER, source="cli")

@@ -11,11 +11,14 @@ from agent.errors import ContextNotFound
 if TYPE_CHECKING:
     import redis
 
+    from agent.intake.templates import TemplateSource
     from agent.services import ServiceType
     from agent.settings import Settings
     from agent.store.mongo_context_repository import MongoContextRepository
 
 MAX_CONNECTIONS = 2
+OWNER = "cli"
+"""Whose idempotency keys those of the command line are."""
 
 
 class Opened:
@@ -46,6 +49,20 @@ class Opened:
         if what in CHANGES:
             ring(self.client, self.settings.namespace, VIEWS)
         return ring(self.client, self.settings.namespace, what)
+
+    def templates(self) -> TemplateSource:
+        """The templates that there are; what is wrong with one is told, and costs only itself.
+
+        Raises:
+            ConfigurationError: a folder of templates is not there.
+        """
+        from agent.cli.output import note
+        from agent.intake.templates import TemplateSource
+
+        source = TemplateSource.of(self.repository, self.settings)
+        for problem in source.problems:
+            note(f"warning: {problem}")
+        return source
 
     def service(self, word: str) -> ServiceType:
         """The service type that a word names, in any case of letters.

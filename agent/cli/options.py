@@ -57,3 +57,21 @@ OfTag = Annotated[
         show_default=False,
     ),
 ]
+Priority = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=10, metavar="1…10", help="1 goes first; 5 if not said.", show_default=False
+    ),
+]
+NotBefore = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Not before then: 2030-01-31T12:00:00Z, or +15m for in 15 minutes.",
+        show_default=False,
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="May be repeated.", show_default=False),
+]

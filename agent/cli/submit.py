@@ -10,8 +10,8 @@ import typer
 
 from agent.cli.arguments import read_object, read_tags, read_time
 from agent.cli.exits import FAILED, FINE, TIMED_OUT
-from agent.cli.opened import Opened, opened
-from agent.cli.options import AsJson
+from agent.cli.opened import OWNER, Opened, opened
+from agent.cli.options import AsJson, NotBefore, Priority, Tags
 from agent.cli.output import note, say, say_json
 from agent.errors import RequestInvalid
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 FIRST_LOOK_SECONDS = 0.05
 LONGEST_LOOK_SECONDS = 1.0
-OWNER = "cli"
-"""Whose the idempotency keys of the command line are."""
 
 
 def submit(
@@ -62,28 +60,13 @@ def submit(
     user: Annotated[
         str | None, typer.Option(metavar="ID", help="For whom.", show_default=False)
     ] = None,
-    priority: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=10, metavar="1…10", help="1 goes first; 5 if not said.", show_default=False
-        ),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Not before then: 2030-01-31T12:00:00Z, or +15m for in 15 minutes.",
-            show_default=False,
-        ),
-    ] = None,
+    priority: Priority = None,
+    at: NotBefore = None,
     deadline: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Fail if it has not begun by then.", show_default=False),
     ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="May be repeated.", show_default=False),
-    ] = None,
+    tag: Tags = None,
     idempotency_key: Annotated[
         str | None,
         typer.Option(
@@ -185,12 +168,8 @@ def _check_times(times: dict[str, str | None]) -> None:
 def _store(found: Opened, asked: dict[str, Any]) -> Submitted:
     from agent.intake.request_service import RequestService, read_request
     from agent.intake.submissions import Submissions
-    from agent.intake.templates import TemplateSource
 
-    templates = TemplateSource.of(found.repository, found.settings)
-    for problem in templates.problems:
-        note(f"warning: {problem}")
-    service = RequestService.of(found.repository, templates, found.settings)
+    service = RequestService.of(found.repository, found.templates(), found.settings)
     submitted = Submissions(service, found.repository).submit(
         read_request(asked), owner=OWNER, source="cli"
     )

@@ -17,7 +17,6 @@ from agent.errors import NotStorable, TemplateNotFound
 from agent.words import moment, visible
 
 if TYPE_CHECKING:
-    from agent.intake.templates import TemplateSource
     from agent.models import Document
 
 LONGEST_LIST = 1000
@@ -108,7 +107,7 @@ def show(
 ) -> None:
     """Show a template, as it is stored."""
     with opened() as found:
-        source = _source(found)
+        source = found.templates()
         try:
             template = source.resolve(template_id, version)
         except TemplateNotFound as exc:
@@ -131,15 +130,6 @@ def _body_of(document: Mapping[str, Any]) -> Iterator[str]:
     yield from json.dumps(body, indent=2, default=str, ensure_ascii=False).splitlines()
 
 
-def _source(found: Opened) -> TemplateSource:
-    from agent.intake.templates import TemplateSource
-
-    source = TemplateSource.of(found.repository, found.settings)
-    for problem in source.problems:
-        note(f"warning: {problem}")
-    return source
-
-
 def _listed(found: Opened) -> Iterator[Document]:
     """A row for each version of each template, without its body."""
     from agent.intake.templates import summary_of
@@ -159,7 +149,7 @@ def _listed(found: Opened) -> Iterator[Document]:
         for each in stored[:LONGEST_LIST]
     ]
     yield from sorted(rows, key=lambda row: (row["id"], version_order(row["version"])))
-    for template in _source(found).loaded:
+    for template in found.templates().loaded:
         brief = [
             {"key": step.key, "service_type": step.template.service_type, "after": [*step.after]}
             for step in template.steps

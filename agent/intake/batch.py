@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
-from agent.intake.request import Request
+from agent.intake.request import Request, read_as
 
 MOST_ROWS = 1_000_000
 REJECTED_TOLD = 100
@@ -28,6 +29,15 @@ class Batch(Request):
     """What somebody asks for over many rows: a request, but for the data that each row brings."""
 
     mode: Mode = Field(default=Mode.EACH, strict=False)
+
+
+def read_batch(body: Mapping[str, Any]) -> Batch:
+    """The batch that a parsed body holds.
+
+    Raises:
+        RequestInvalid: every problem is named, with its field.
+    """
+    return read_as(Batch, body, "the batch")
 
 
 @dataclass(frozen=True, slots=True)

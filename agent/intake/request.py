@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -111,10 +111,23 @@ def read_request(body: Mapping[str, Any]) -> Request:
     Raises:
         RequestInvalid: every problem is named, with its field.
     """
+    return read_as(Request, body, "the request")
+
+
+Read = TypeVar("Read", bound=Request)
+
+
+def read_as(kind: type[Read], body: Mapping[str, Any], whole: str) -> Read:
+    """What a parsed body holds.
+
+    Args:
+        whole: what people call it.
+
+    Raises:
+        RequestInvalid: every problem is named, with its field.
+    """
     try:
-        return Request.model_validate(body)
+        return kind.model_validate(body)
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestInvalid(
-            "; ".join(problem_of(each, "the request") for each in errors)
-        ) from None
+        raise RequestInvalid("; ".join(problem_of(each, whole) for each in errors)) from None
