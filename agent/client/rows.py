@@ -94,16 +94,35 @@ class Sent:
         self._file.close()
 
 
-class Blocks(Iterable[bytes]):
-    """Lines in blocks. Each iteration begins with the first, also after one that was broken off."""
+class _Kept:
+    """What both kinds of blocks have: what was sent, until it is not needed any more."""
 
-    def __init__(self, lines: Iterator[bytes]) -> None:
-        self._lines = lines
+    def __init__(self) -> None:
         self._sent = Sent()
 
     @property
     def error(self) -> Exception | None:
+        """What ended the source before its end."""
         return self._sent.error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._sent.close()
+
+
+class Blocks(_Kept, Iterable[bytes]):
+    """Lines in blocks. Each iteration begins with the first, also after one that was broken off."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        super().__init__()
+        self._lines = lines
 
     def __iter__(self) -> Iterator[bytes]:
         place = 0
@@ -121,28 +140,13 @@ class Blocks(Iterable[bytes]):
         self._sent.keep(bytes(block))
         return bytes(block)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._sent.close()
-
-
-class AsyncBlocks(AsyncIterable[bytes]):
+class AsyncBlocks(_Kept, AsyncIterable[bytes]):
     """The same for event loops."""
 
     def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        super().__init__()
         self._lines = lines
-        self._sent = Sent()
-
-    @property
-    def error(self) -> Exception | None:
-        return self._sent.error
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         place = 0
@@ -159,17 +163,6 @@ class AsyncBlocks(AsyncIterable[bytes]):
                     break
         self._sent.keep(bytes(block))
         return bytes(block)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._sent.close()
 
 
 class ItemLines:
