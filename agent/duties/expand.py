@@ -50,12 +50,8 @@ class Expand:
         until = time.monotonic() + LONGEST_RUN_SECONDS
         expanded = 0
         while time.monotonic() < until:
-            batches = self._repository.expanding_batches(AT_ONCE)
-            if not batches:
-                self._look_at = time.monotonic() + LOOK_SECONDS
-                break
-            done = sum(self._expand(batch) for batch in batches)
-            if not done:  # others are at them, or nothing helps
+            done = sum(map(self._expand, self._repository.expanding_batches(AT_ONCE)))
+            if not done:  # there are none, others are at them, or nothing helps
                 self._look_at = time.monotonic() + LOOK_SECONDS
                 break
             expanded += done

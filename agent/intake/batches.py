@@ -18,6 +18,7 @@ from agent.errors import AlreadyStored, ContextNotFound, NotStorable, RequestInv
 from agent.intake.batch import MOST_ROWS, REJECTED_TOLD, Batch, Mode, Rejected, Row
 from agent.intake.choice import Chosen, completed
 from agent.intake.context_manager import MAX_CONTEXT_BYTES, check_depth, check_times
+from agent.intake.families import without_priorities
 from agent.intake.items import ItemTerms, batch_parent, documents_of
 from agent.intake.parameters import Parameter, with_defaults
 from agent.intake.request import Request
@@ -115,7 +116,7 @@ class Batches:
         priority = asked.priority
         if asked.urgent:
             priority = HIGHEST_PRIORITY
-            steps = tuple(step.model_copy(update={"priority": None}) for step in steps)
+            steps = without_priorities(steps)
         due, deadline = check_times(self._repository.now(), asked.available_at, asked.deadline_at)
         request = data_of(asked, chosen).model_dump()
         check_depth("request", request)
@@ -192,6 +193,7 @@ class _Kept:
         self.upload = new_id("upl")
         self.total = self.chunks = 0
         self._is_needed = False
+        self._item_bytes = self._bytes_of_an_item()
 
     def take(self, rows: Iterable[Row | Rejected]) -> None:
         """Keep them all.
@@ -200,7 +202,7 @@ class _Kept:
             RequestInvalid: none of them can be used, there are too many, or this is no such file.
             StoreUnavailable: MongoDB did not answer.
         """
-        at_once, size = self._rows_at_once(), 0
+        at_once, size = max(1, min(ROWS_IN_CHUNK, CHUNK_BYTES // self._item_bytes)), 0
         items: list[RawBSONDocument] = []
         for encoded in self._checked(rows):
             if items and (len(items) >= at_once or size + len(encoded) > CHUNK_BYTES):
@@ -213,8 +215,8 @@ class _Kept:
         if not self.total:
             raise RequestInvalid(self._why_none())
 
-    def _rows_at_once(self) -> int:
-        """In one chunk: so many that their contexts fit into one transaction.
+    def _bytes_of_an_item(self) -> int:
+        """What its contexts have without its row.
 
         Raises:
             RequestInvalid: what all items share is too large for any of them.
@@ -228,8 +230,7 @@ class _Kept:
                 f"an item has {size / 2**20:.1f} MB without its row; at most "
                 f"{MAX_CONTEXT_BYTES // 2**20} MB are stored"
             )
-        self._room = MAX_CONTEXT_BYTES - size
-        return max(1, min(ROWS_IN_CHUNK, CHUNK_BYTES // size))
+        return size
 
     def _checked(self, rows: Iterable[Row | Rejected]) -> Iterator[bytes]:
         for each in rows:
@@ -269,9 +270,10 @@ class _Kept:
             item["user_id"] = user_id
         with translated():
             encoded = bson.encode(item)
-        if len(encoded) > self._room:
+        room = MAX_CONTEXT_BYTES - self._item_bytes
+        if len(encoded) > room:
             raise RequestInvalid(
-                f"{len(encoded):,} bytes; {self._room:,} are left beside what all items share"
+                f"{len(encoded):,} bytes; {room:,} are left beside what all items share"
             )
         return encoded
 

@@ -97,6 +97,11 @@ def children_of(
     return [_child(parent_id, step, request, terms) for step in reversed(in_order(steps))]
 
 
+def without_priorities(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps of what is urgent: each has the priority of the whole, whatever it says."""
+    return tuple(step.model_copy(update={"priority": None}) for step in steps)
+
+
 def in_order(steps: Sequence[Step]) -> list[Step]:
     """The steps, each behind all that it comes after.
 

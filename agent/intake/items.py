@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.durations import Kept
 from agent.intake.callbacks import callback_fields
-from agent.intake.families import Terms, children_of, common, parent_of
+from agent.intake.families import Terms, children_of, common, parent_of, without_priorities
 from agent.intake.values import as_date, is_urgent
 from agent.models import (
     BATCH,
@@ -176,7 +176,7 @@ class _Making:
         shared, steps = self._shared, terms.steps
         if is_urgent(row):
             shared = replace(shared, priority=HIGHEST_PRIORITY)
-            steps = tuple(step.model_copy(update={"priority": None}) for step in steps)
+            steps = without_priorities(steps)
         id = item_id(self._batch_id, row["row"])
         if len(steps) == 1:
             return [self._single(id, steps[0], request, shared)]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "RequestService", "read_request"]
 
+from agent.intake.families import without_priorities
+
 
 class RequestService:
     """Turns requests into contexts: finds the template, then asks the `ContextManager`.
@@ -109,9 +111,9 @@ class RequestService:
     def _create(self, chosen: Chosen, request: Request, source: str, id: str | None) -> str:
         template, steps = chosen.template, chosen.template.steps
         priority = request.priority
-        if request.urgent:  # whatever a step says
+        if request.urgent:
             priority = HIGHEST_PRIORITY
-            steps = tuple(step.model_copy(update={"priority": None}) for step in steps)
+            steps = without_priorities(steps)
         common: dict[str, Any] = {
             "available_at": request.available_at,
             "deadline_at": request.deadline_at,
