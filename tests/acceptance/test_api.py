@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -18,8 +16,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from agent.models import Document
-from tests.acceptance.web import BODY, Web, running_web, secret_of
-from tests.conftest import ROOT
+from tests.acceptance.web import BODY, Web, emptied, own_place, running_web, secret_of
 from tests.factories import LONG_AGO, a_context
 from tests.faults.proxy import Proxy
 from tests.waiting import wait_until
@@ -33,12 +30,8 @@ def environment(
     mongodb_uri: str, redis_url: str, mongodb_client: MongoClient[Document]
 ) -> Iterator[dict[str, str]]:
     """A place for all of these tests, each of which begins with nothing in it."""
-    name = uuid4().hex[:16]
-    yield {
-        **os.environ, "MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT),
-        "MONGODB_DATABASE": f"test_{name}", "AGENT_NAMESPACE": f"t{name}",
-    }  # fmt: skip
-    mongodb_client.drop_database(f"test_{name}")
+    with own_place(mongodb_uri, redis_url, mongodb_client) as place:
+        yield place
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +46,7 @@ def database(
     environment: dict[str, str], mongodb_client: MongoClient[Document]
 ) -> Database[Document]:
     """What `web` keeps, emptied."""
-    database = mongodb_client[environment["MONGODB_DATABASE"]]
-    for name in database.list_collection_names():
-        database[name].delete_many({})
-    return database
+    return emptied(mongodb_client, environment)
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -16,8 +14,7 @@ from pymongo.database import Database
 
 from agent.api.uploads import MOST_UPLOADS
 from agent.models import Document
-from tests.acceptance.web import Web, running_web, secret_of
-from tests.conftest import ROOT
+from tests.acceptance.web import Web, emptied, own_place, running_web, secret_of
 from tests.waiting import wait_until
 
 PLACE = "/v1/batches/upload"
@@ -32,13 +29,9 @@ def environment(
     mongodb_uri: str, redis_url: str, mongodb_client: MongoClient[Document]
 ) -> Iterator[dict[str, str]]:
     """A place for all of these tests."""
-    name = uuid4().hex[:16]
-    yield {
-        **os.environ, "MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT),
-        "MONGODB_DATABASE": f"test_{name}", "AGENT_NAMESPACE": f"t{name}",
-        "AGENT_MAX_UPLOAD_BYTES": str(MOST_BYTES),
-    }  # fmt: skip
-    mongodb_client.drop_database(f"test_{name}")
+    most = str(MOST_BYTES)
+    with own_place(mongodb_uri, redis_url, mongodb_client, AGENT_MAX_UPLOAD_BYTES=most) as place:
+        yield place
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +46,7 @@ def database(
     web: Web, environment: dict[str, str], mongodb_client: MongoClient[Document]
 ) -> Database[Document]:
     """What `web` keeps, emptied."""
-    database = mongodb_client[environment["MONGODB_DATABASE"]]
-    for name in database.list_collection_names():
-        database[name].delete_many({})
-    return database
+    return emptied(mongodb_client, environment)
 
 
 @pytest.fixture

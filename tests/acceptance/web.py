@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+from pymongo import MongoClient
+from pymongo.database import Database
 
 from agent.embedded.ports import free_port
+from agent.models import Document
+from tests.conftest import ROOT
 from tests.waiting import wait_until
 
 KEYS = {
@@ -26,6 +32,28 @@ BODY = {"template": {"service_type": "GENERATIVE", "service_template": {"prompt"
 def secret_of(name: str) -> dict[str, str]:
     """The header that this key is sent in."""
     return {"Authorization": f"Bearer secret-of-{name}"}
+
+
+@contextmanager
+def own_place(
+    mongodb_uri: str, redis_url: str, client: MongoClient[Document], **variables: str
+) -> Iterator[dict[str, str]]:
+    """The environment of processes with a place of their own in both servers, which is gone
+    afterwards."""
+    name = uuid4().hex[:16]
+    yield {
+        **os.environ, "MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT),
+        "MONGODB_DATABASE": f"test_{name}", "AGENT_NAMESPACE": f"t{name}", **variables,
+    }  # fmt: skip
+    client.drop_database(f"test_{name}")
+
+
+def emptied(client: MongoClient[Document], place: Mapping[str, str]) -> Database[Document]:
+    """The database of a place, with nothing in it."""
+    database = client[place["MONGODB_DATABASE"]]
+    for name in database.list_collection_names():
+        database[name].delete_many({})
+    return database
 
 
 class Web:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -15,8 +13,7 @@ from pymongo.database import Database
 
 from agent.client import AgentClient, AsyncAgentClient
 from agent.models import Document
-from tests.acceptance.web import Web, running_web
-from tests.conftest import ROOT
+from tests.acceptance.web import Web, emptied, own_place, running_web
 from tests.integration.client.bridged import Bridged
 
 WAYS = ("http", "mongodb", "async http", "async mongodb")
@@ -27,12 +24,8 @@ def place(
     mongodb_uri: str, redis_url: str, mongodb_client: MongoClient[Document]
 ) -> Iterator[dict[str, str]]:
     """The environment of `web`: a place of its own in both servers."""
-    name = uuid4().hex[:16]
-    yield {
-        **os.environ, "MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT),
-        "MONGODB_DATABASE": f"test_{name}", "AGENT_NAMESPACE": f"t{name}",
-    }  # fmt: skip
-    mongodb_client.drop_database(f"test_{name}")
+    with own_place(mongodb_uri, redis_url, mongodb_client) as place:
+        yield place
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +38,7 @@ def web(place: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def kept(place: dict[str, str], mongodb_client: MongoClient[Document]) -> Database[Document]:
     """What `web` keeps, emptied."""
-    database = mongodb_client[place["MONGODB_DATABASE"]]
-    for name in database.list_collection_names():
-        database[name].delete_many({})
-    return database
+    return emptied(mongodb_client, place)
 
 
 @pytest.fixture(scope="session")
