@@ -54,7 +54,7 @@ class Feed:
                 self._entries["retries"][key] = retried
             if dead is not None or document.get("generation"):
                 self._entries["dead"][key] = dead
-            count(self._minutes, after, now, has_attempt="$push" in update)
+            count(self._minutes, after, now, has_attempt=bool(recorded(update)))
             self._forget_too_many()
 
     def flush(self, client: redis.Redis) -> None:
@@ -111,14 +111,20 @@ class Feed:
             self._minutes = minutes
 
 
+def recorded(update: Mapping[str, Any]) -> list[Document]:
+    """The attempts that a write records; it may push other things, or none."""
+    attempts: list[Document] = update.get("$push", {}).get("attempts", {}).get("$each", [])
+    return attempts
+
+
 def written(document: Document, update: Mapping[str, Any]) -> Document:
     """The context after a worker's write, as far as a view says it: of the attempts the last."""
     after = {**document, **update.get("$set", {})}
     for name, more in update.get("$inc", {}).items():
         before = after.get(name)
         after[name] = more + (before if isinstance(before, int) else 0)
-    if "$push" in update:
-        after["attempts"] = update["$push"]["attempts"]["$each"]
+    if attempts := recorded(update):
+        after["attempts"] = attempts
     for name in update.get("$unset", {}):
         after.pop(name, None)
     return after

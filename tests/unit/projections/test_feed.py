@@ -17,6 +17,7 @@ from agent.projections.minute_view import read_minutes
 from agent.projections.view_pages import DeadView, RetriesView
 from agent.store import changes
 from agent.store.changes import Hold, Write
+from agent.store.ends import ended
 from tests.factories import a_context, a_lease
 from tests.unit.projections.entries import NOW, SECOND
 from tests.unit.projections.test_signals import Away
@@ -124,6 +125,13 @@ def test_each_write_counts_what_it_did(
     series = read_minutes(client, "agent", ["GENERATIVE"])["GENERATIVE"]
     found = (series.completed, series.failed, series.retried, series.calls)
     assert tuple(map(sum, found)) == counted
+
+
+def test_an_end_that_somebody_is_told_of_needs_no_attempt(client: redis.Redis, tell: Tell) -> None:
+    """A failure without its attempt, of a request with a `callback_url`."""
+    bare = changes.fail(NOW, HOLD, error=ERROR, attempt=None)
+    tell(ended(bare, NOW))
+    assert client.zcard("agent:dead") == 1
 
 
 def test_what_redis_could_not_take_is_handed_over_later(feed: Feed, client: redis.Redis) -> None:
