@@ -6,16 +6,13 @@ there is none without; what came of it is written beside it afterwards.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from agent.models import Document, new_id
 from agent.store.base import Store, ids_of
 from agent.store.connection import translated
+from agent.store.listing import Place, asked_behind
 
-Sort = list[tuple[str, int]]
-BY_AGE: Sort = [("at", -1), ("_id", -1)]
-BY_ID: Sort = [("_id", -1)]
 LONGEST_REASON = 500
 MOST = 200
 
@@ -60,7 +57,7 @@ class Audit(Store):
             self.database["audit_outcomes"].insert_one(outcome)
 
     def page_of_audit(
-        self, *, limit: int, who: str | None = None, after: tuple[datetime, Any] | None = None
+        self, *, limit: int, who: str | None = None, after: Place | None = None
     ) -> list[Document]:
         """Entries with their `outcome` (None while it is not known), the newest first.
 
@@ -69,21 +66,14 @@ class Audit(Store):
             after: the date and the id of the last one of the page before.
         """
         asked: Document = {} if who is None else {"who": {"$eq": who}}
-        limit = min(limit, MOST)
+        limit, found = min(limit, MOST), list[Document]()
         with translated():
-            if after is None:
-                found = self._entries(asked, limit)
-            else:
-                at, entry_id = after
-                alike = {**asked, "at": at, "_id": {"$lt": entry_id}}
-                found = self._entries(alike, limit, BY_ID)
+            for filter, sort in asked_behind(asked, "at", after):
                 if len(found) < limit:
-                    found += self._entries({**asked, "at": {"$lt": at}}, limit - len(found))
+                    rest = limit - len(found)
+                    found += self.database["audit"].find(filter, sort=sort, limit=rest)
             outcomes = {
                 each["_id"]: each
                 for each in self.database["audit_outcomes"].find({"_id": {"$in": ids_of(found)}})
             }
         return [{**each, "outcome": outcomes.get(each["_id"])} for each in found]
-
-    def _entries(self, asked: Document, limit: int, sort: Sort = BY_AGE) -> list[Document]:
-        return list(self.database["audit"].find(asked, sort=sort, limit=limit))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
-
 from agent.models import PARENT, Document, Status
 from agent.store.base import Store
-from agent.store.listing import BY_AGE
+from agent.store.listing import Place, asked_behind
 
 MOST = 200
 LINE = {
@@ -28,7 +25,7 @@ class Families(Store):
         *,
         limit: int,
         status: Status | None = None,
-        after: tuple[datetime, Any] | None = None,
+        after: Place | None = None,
     ) -> list[Document]:
         """Parents without their payload, the newest first.
 
@@ -39,13 +36,8 @@ class Families(Store):
         asked: Document = {"kind": PARENT, "service_type": service_type}
         if status is not None:
             asked["status"] = str(status)
-        limit = min(limit, MOST)
-        if after is None:
-            return self._find(asked, LINE, sort=BY_AGE, limit=limit)
-        created_at, context_id = after
-        alike = {**asked, "created_at": created_at, "_id": {"$lt": context_id}}
-        found = self._find(alike, LINE, sort=[("_id", -1)], limit=limit)
-        if len(found) < limit:
-            older = {**asked, "created_at": {"$lt": created_at}}
-            found += self._find(older, LINE, sort=BY_AGE, limit=limit - len(found))
+        limit, found = min(limit, MOST), list[Document]()
+        for filter, sort in asked_behind(asked, "created_at", after):
+            if len(found) < limit:
+                found += self._find(filter, LINE, sort=sort, limit=limit - len(found))
         return found

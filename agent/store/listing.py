@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -106,3 +107,22 @@ class Listing(Operations):
             older = {**filter, "created_at": {**until, "$lt": created_at}}
             found += self._find(older, WITHOUT_PAYLOAD, sort=BY_AGE, limit=limit - len(found))
         return found
+
+
+def asked_behind(
+    asked: Document, field: str, after: Place | None
+) -> Iterator[tuple[Document, list[tuple[str, int]]]]:
+    """What is asked for a page, the newest first, one after the other until it is full, and in
+    which order: behind a place what has its very date, and then what is older.
+
+    Args:
+        field: the date that they are read by, and their `_id` where it is the same.
+        after: where the page before ended; None for the first.
+    """
+    by_age = [(field, -1), ("_id", -1)]
+    if after is None:
+        yield asked, by_age
+        return
+    date, last_id = after
+    yield {**asked, field: date, "_id": {"$lt": last_id}}, [("_id", -1)]
+    yield {**asked, field: {"$lt": date}}, by_age
