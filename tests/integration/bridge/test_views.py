@@ -95,6 +95,12 @@ def kept(stage: Stage) -> Iterator[Kept]:
     client.close()
 
 
+@pytest.fixture
+def one_clock(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The minutes go by the views' clock: a real one could turn between two looks."""
+    monkeypatch.setattr(Minutes, "now", lambda _: 6e7 + kept.now)
+
+
 def test_what_redis_lost_is_built_anew_from_mongodb(kept: Kept, redis_server: RedisServer) -> None:
     """At the next look: what is tried again and what failed, each in its order, and no parent."""
     kept.waiting("r1", "r2")
@@ -131,11 +137,9 @@ def test_pages_are_read_from_redis_alone(kept: Kept) -> None:
     assert kept.sent.commands == []
 
 
-def test_an_idle_system_asks_three_questions_a_minute(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("one_clock")
+def test_an_idle_system_asks_three_questions_a_minute(kept: Kept) -> None:
     """Two views and a sample, however often it looks."""
-    monkeypatch.setattr(Minutes, "now", lambda _: 6e7 + kept.now)  # one clock goes with the other
     kept.run()
     asked = sum(kept.run() for _ in range(int(CORRECT_SECONDS) * 2))
     assert 4 <= asked <= 8
@@ -151,6 +155,7 @@ def test_what_nobody_told_is_corrected_within_a_minute(kept: Kept) -> None:
     assert kept.shown()[0] == ["stays", "new"]
 
 
+@pytest.mark.usefixtures("one_clock")
 def test_what_somebody_told_of_is_corrected_within_seconds(kept: Kept) -> None:
     """Once, and not more often than every two seconds."""
     kept.waiting("r1")
@@ -166,6 +171,7 @@ def test_what_somebody_told_of_is_corrected_within_seconds(kept: Kept) -> None:
     assert kept.run(2.5) == 0
 
 
+@pytest.mark.usefixtures("one_clock")
 def test_what_was_due_leaves_the_view_when_it_is_promoted(kept: Kept) -> None:
     """And not before: while MongoDB is away it is still to be tried again."""
     kept.waiting("soon", seconds=-1)
