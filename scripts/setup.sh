@@ -59,3 +59,18 @@ echo "Installing everything into $venv; this takes a moment"
 pip install --quiet --constraint constraints.txt --editable '.[embedded]' \
     --group test --group check --group bench ||
     fail "pip could not install everything; see above. Run it again when that is mended."
+
+# The pages are tested in a real browser
+has_browser() {
+    [ -n "${AGENT_TEST_BROWSER:-}" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null
+}
+
+if ! has_browser && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    echo "Installing Chromium, for the tests of the pages"
+    { apt-get update -q && apt-get install -qy --no-install-recommends chromium; } >"$venv/chromium.log" 2>&1 ||
+        echo "apt-get could not install it; $venv/chromium.log says why"
+fi
+if ! has_browser; then
+    echo "No Chromium is here: all works but the tests in tests/acceptance/browser." \
+        "Install it, or name one: AGENT_TEST_BROWSER=/path/to/chrome"
+fi
