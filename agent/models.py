@@ -87,10 +87,12 @@ class Change(StrEnum):
     RESCUE_FAIL = "rescue_fail"
     PROMOTE = "promote"
     POSTPONE = "postpone"
+    TAKE_BACK = "take_back"
     ADOPT_FAIL = "adopt_fail"
     EXPIRE = "expire"
     CANCEL = "cancel"
     RETRY = "retry"
+    RETRY_LATER = "retry_later"
     RETRY_BLOCKED = "retry_blocked"
     UNBLOCK = "unblock"
     BLOCK_AGAIN = "block_again"
@@ -119,12 +121,14 @@ TRANSITIONS: Mapping[Change, Transition] = {
     Change.RESCUE_FAIL: Transition(_from(Status.PROCESSING), Status.FAILED),
     Change.PROMOTE: Transition(_from(Status.SCHEDULED), Status.PENDING),
     Change.POSTPONE: Transition(_from(Status.SCHEDULED), Status.SCHEDULED),
+    Change.TAKE_BACK: Transition(_from(Status.PENDING), Status.SCHEDULED),
     Change.ADOPT_FAIL: Transition(_from(Status.PENDING), Status.FAILED),
     Change.EXPIRE: Transition(
         _from(Status.PENDING, Status.SCHEDULED, Status.WAITING), Status.FAILED
     ),
     Change.CANCEL: Transition(frozenset(Status) - FINAL, Status.CANCELLED),
     Change.RETRY: Transition(_from(Status.FAILED, Status.CANCELLED), Status.PENDING),
+    Change.RETRY_LATER: Transition(_from(Status.FAILED, Status.CANCELLED), Status.SCHEDULED),
     Change.RETRY_BLOCKED: Transition(_from(Status.FAILED, Status.CANCELLED), Status.WAITING),
     Change.UNBLOCK: Transition(_from(Status.WAITING), Status.PENDING),
     Change.BLOCK_AGAIN: Transition(_from(Status.CANCELLED), Status.WAITING),

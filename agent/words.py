@@ -12,6 +12,8 @@ UNITS = (("d", DAY), ("h", HOUR), ("min", MINUTE))
 
 def visible(text: str) -> str:
     """The text in one line, with control characters, and those that turn text around, escaped."""
+    if text.isprintable():  # most are, and a page has thousands
+        return text
     return "".join(_visible(character) for character in text)
 
 

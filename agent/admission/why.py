@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from agent.admission.gate import GateState, gate_state
-from agent.models import FINAL, PARENT, QUARANTINE_AFTER, Document, Status, WaitReason
+from agent.models import BATCH, FINAL, PARENT, QUARANTINE_AFTER, Document, Status, WaitReason
 from agent.replies import safe_text
 from agent.store.services import Pause
 from agent.words import moment, span
@@ -29,7 +29,8 @@ class Surroundings:
         threads: of the living workers of its service; None while Redis is away.
         in_flight: calls of its service that are queued or processing.
         limit: how many of them it may have; None when it is no service that we know.
-        steps: those that it comes after, or those of a parent: their keys and statuses.
+        steps: those that it comes after, or those of a parent, which are items of a batch: their
+            keys and statuses.
     """
 
     now: datetime
@@ -120,6 +121,9 @@ def _delayed(_document: Document, at: str) -> str:
 
 def _retried(document: Document, at: str) -> str:
     failures, most = document.get("failures", 0), document.get("max_attempts", 0)
+    if failures == 0 and document.get("generation"):
+        last = _last_error(document)
+        return f"it was begun anew, and waits {at}, so that not all begin at once{last}"
     return f"it waits {at} after failure {failures} of {most} at most{_last_error(document)}"
 
 
@@ -187,8 +191,9 @@ def _open(document: Document, around: Surroundings) -> str:
     """Why a parent is not final."""
     if document.get("cancelling"):
         return "it is being cancelled"
+    parts = "items" if document.get("service_type") == BATCH else "steps"
     open_ = _named((key, status) for key, status in around.steps if status not in FINAL)
-    return f"its steps are not all final: {open_}" if open_ else "its steps are not all final"
+    return f"its {parts} are not all final{f': {open_}' if open_ else ''}"
 
 
 def _waiting(_document: Document, around: Surroundings) -> str:

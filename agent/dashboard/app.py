@@ -12,24 +12,25 @@ from starlette.responses import Response
 
 from agent.api.doors import Doors
 from agent.dashboard.assets import assets_router
-from agent.dashboard.audit import audit_router
-from agent.dashboard.bridge import bridge_router
-from agent.dashboard.context import context_router
-from agent.dashboard.contexts import contexts_router
-from agent.dashboard.dead import dead_router
-from agent.dashboard.guard import Guard
+from agent.dashboard.entry.guard import Guard
+from agent.dashboard.entry.login_limit import LoginLimit
+from agent.dashboard.entry.sessions import Sessions
+from agent.dashboard.entry.sign_in import sign_in_router
+from agent.dashboard.entry.users import read_users
 from agent.dashboard.house import House
-from agent.dashboard.login_limit import LoginLimit
-from agent.dashboard.overview import overview_router
 from agent.dashboard.pages import HOME, Pages, Place
-from agent.dashboard.requests import requests_router
-from agent.dashboard.retries import retries_router
-from agent.dashboard.schedules import schedules_router
-from agent.dashboard.services import services_router
-from agent.dashboard.sessions import Sessions
-from agent.dashboard.sign_in import sign_in_router
-from agent.dashboard.users import read_users
-from agent.dashboard.workers import workers_router
+from agent.dashboard.routes.audit import audit_router
+from agent.dashboard.routes.bridge import bridge_router
+from agent.dashboard.routes.context import context_router
+from agent.dashboard.routes.contexts import contexts_router
+from agent.dashboard.routes.dead import dead_router
+from agent.dashboard.routes.live import live_router
+from agent.dashboard.routes.overview import overview_router
+from agent.dashboard.routes.requests import requests_router
+from agent.dashboard.routes.retries import retries_router
+from agent.dashboard.routes.schedules import schedules_router
+from agent.dashboard.routes.services import services_router
+from agent.dashboard.routes.workers import workers_router
 from agent.errors import (
     AgentError,
     BrokerUnavailable,
@@ -76,13 +77,15 @@ def create_dashboard(settings: Settings, doors: Doors) -> FastAPI:
     app = FastAPI(title="dashboard", docs_url=None, redoc_url=None, openapi_url=None,
                   redirect_slashes=False)  # fmt: skip
     app.include_router(assets_router())
+    app.include_router(live_router(house))
     app.include_router(sign_in_router(users, sessions, pages, LoginLimit()))
     for router in (overview_router, services_router, workers_router, bridge_router,
                    contexts_router, context_router, requests_router, schedules_router,
                    retries_router, dead_router, audit_router):  # fmt: skip
         app.include_router(router(house))
     _tell_errors(app, pages)
-    app.add_middleware(Guard, settings=settings, users=users, sessions=sessions, pages=pages)
+    app.add_middleware(Guard, settings=settings, users=users, sessions=sessions, pages=pages,
+                       turn=lambda: doors.nudges.turn)  # fmt: skip
     return app
 
 

@@ -19,6 +19,7 @@ TYPES = {
     "vendor/pico.min.css": "text/css",
     "dashboard.css": "text/css",
     "dashboard.js": "text/javascript",
+    "live.js": "text/javascript",
     "charts.js": "text/javascript",
     "theme.js": "text/javascript",
     "icon.svg": "image/svg+xml",

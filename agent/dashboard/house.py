@@ -14,9 +14,10 @@ from starlette.requests import Request
 from agent.api.doors import Doors
 from agent.api.health import Cached
 from agent.dashboard import words
-from agent.dashboard.look import Look, look
+from agent.dashboard.entry.sign_in import asking_address
 from agent.dashboard.pages import Pages
-from agent.dashboard.sign_in import asking_address
+from agent.dashboard.seen.census import Census
+from agent.dashboard.seen.look import Look, look
 from agent.errors import AgentError, RequestInvalid
 from agent.logs import mask_secrets
 from agent.projections.minutes import Minutes
@@ -39,7 +40,8 @@ class House:
     @classmethod
     def of(cls, doors: Doors, pages: Pages) -> House:
         """Put together; no server is asked."""
-        return cls(doors, pages, Cached(lambda: look(doors), seconds=LOOK_SECONDS))
+        census = Census(doors.repository, doors.settings.registry)
+        return cls(doors, pages, Cached(lambda: look(doors, census), seconds=LOOK_SECONDS))
 
     @property
     def repository(self) -> MongoContextRepository:

@@ -28,6 +28,18 @@ class Place(NamedTuple):
     title: str
 
 
+class Undo(NamedTuple):
+    """That what was done can be taken back.
+
+    Args:
+        deed_id: of its entry in the audit.
+        says: what that does, in words.
+    """
+
+    deed_id: str
+    says: str
+
+
 class Pages:
     """Makes pages.
 
@@ -47,18 +59,20 @@ class Pages:
         """A page."""
         session = request.state.session
         caller: Caller | None = request.state.caller
-        told, well = session.told, session.well
+        told, well, undo = session.told, session.well, session.undo
         if "hx-request" not in request.headers:
-            session.told = None
+            session.told = session.undo = None
         content = self._templates.get_template(template).render(
             visitor=caller,
             can_operate=caller is not None and keys.Scope.OPERATE in caller.scopes,
             csrf=session.csrf,
             told=told,
             told_well=well,
+            undo=undo,
             is_open=request.state.is_open,
             places=self._places,
             here=request.url.path,
+            turn=request.state.turn,
             namespace=self._namespace,
             **values,
         )
@@ -81,7 +95,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(
-        text=words.text, number=words.number, time=words.time_tag,
+        text=words.text, sentence=words.sentence, number=words.number, time=words.time_tag,
         stamp=words.stamp, ago=words.ago_tag,
         seconds=words.seconds, took=words.took,
         call_time=words.call_time, moment_of=words.moment_of,
@@ -92,8 +106,13 @@ def _templates() -> Environment:
     return found
 
 
-def told(request: Request, path: str, message: str, *, well: bool = True) -> Response:
-    """Go on to a page, which says on its top what has happened."""
+def told(
+    request: Request, path: str, message: str, *, well: bool = True, undo: Undo | None = None
+) -> Response:
+    """Go on to a page, which says on its top what has happened, and how to take it back."""
     request.state.session.told = words.text(message, 500)
     request.state.session.well = well
+    request.state.session.undo = None if undo is None else [*undo]
+    if "hx-request" in request.headers:  # a part of a page goes nowhere by itself
+        return Response(headers={"HX-Redirect": path})
     return RedirectResponse(path, 303)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from agent.logs import mask_secrets
 from agent.store.ejson import encode_id, to_json
@@ -23,6 +23,9 @@ SECRETS = re.compile(
     r"pass(word|wd)|secret|token|api_?key|authori[sz]ation|credential|cookie", re.I
 )
 """Names of fields whose values are shown to nobody."""
+COUNTS = re.compile(r"tokens(_|$)|token_count", re.I)
+"""Of these a number is no secret: it says how much a model read or wrote."""
+MOMENT = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC\b")
 
 
 def text(value: Any, length: int = LONGEST_TEXT) -> str:
@@ -39,8 +42,14 @@ def _raw_text(value: Any) -> str:
     return word.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair
 
 
+class About(int):
+    """A count that was kept or estimated: it is shown as `≈ 12,345`."""
+
+
 def number(value: Any) -> str:
     """`12,345`; what is no number as it stands."""
+    if isinstance(value, About):
+        return f"≈ {int(value):,}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return text(value, 40)
     if isinstance(value, float) and value.is_integer():
@@ -52,9 +61,23 @@ def time_tag(value: Any) -> Markup | str:
     """A time; a script shows it in the reader's zone, the exact one in UTC stands in its title."""
     if not isinstance(value, datetime):
         return moment(value)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        _iso(value), _exact(value), moment(value)
+    return _tag(value, moment(value))
+
+
+def sentence(value: Any, length: int = LONGEST_TEXT) -> Markup:
+    """A value as a sentence of its own: with a capital, and its times as `time_tag` has them."""
+    said = text(value, length)
+    parts = MOMENT.split(said[:1].upper() + said[1:])
+    return Markup("").join(
+        _moment_tag(part) if place % 2 else part for place, part in enumerate(parts)
     )
+
+
+def _moment_tag(word: str) -> Markup | str:
+    try:
+        return time_tag(datetime.fromisoformat(word).replace(tzinfo=UTC))
+    except ValueError:
+        return f"{word} UTC"
 
 
 def ago_tag(value: Any, now: datetime) -> Markup | str:
@@ -63,8 +86,13 @@ def ago_tag(value: Any, now: datetime) -> Markup | str:
         return ago(value, now)
     word = ago(value, now)
     said = word if word.startswith("in ") else f"{word} ago"
-    return Markup('<time class="ago" datetime="{}" title="{}">{}</time>').format(
-        _iso(value), _exact(value), said
+    return _tag(value, said, ' class="ago"')
+
+
+def _tag(value: datetime, said: str, more: str = "") -> Markup:
+    """Nothing in it but what was made of a time: it is not escaped, and a page has hundreds."""
+    return Markup(  # noqa: S704 - see above
+        f'<time{more} datetime="{_iso(value)}" title="{_exact(value)}">{said}</time>'
     )
 
 
@@ -132,7 +160,7 @@ def masked(value: Any) -> Any:
     """A document without what looks like a secret, by the name of its field or by its form."""
     if isinstance(value, dict):
         return {
-            name: MASK if SECRETS.search(str(name)) and each is not None else masked(each)
+            name: MASK if _is_secret(str(name), each) else masked(each)
             for name, each in value.items()
         }
     if isinstance(value, list):
@@ -140,16 +168,42 @@ def masked(value: Any) -> Any:
     return mask_secrets(value) if isinstance(value, str) else value
 
 
-def json_text(value: Any, length: int = LONGEST_JSON) -> str:
-    """A part of a document as lines of JSON, without secrets; the end is left out of a long one."""
-    lines = to_json(masked(_utf8(value)), indent=2, ascii_only=False).splitlines()
-    whole = "\n".join(visible(line) for line in lines)
-    return shortened(whole, length)
+def _is_secret(name: str, value: Any) -> bool:
+    if value is None or not SECRETS.search(name):
+        return False
+    return not (isinstance(value, int | float) and COUNTS.search(name))
 
 
-def _utf8(value: Any) -> Any:
+def json_text(value: Any, most: int = LONGEST_JSON) -> str:
+    """A part of a document as lines of JSON, without secrets, in so many bytes of a page at most;
+    the end is left out of a long one, and not even looked at."""
+    lines = to_json(masked(_beginning(value, [most])), indent=2, ascii_only=False).splitlines()
+    shown, left = list[str](), most + 2  # more than fits, so that it shows that it is cut
+    for line in lines:
+        if left <= 0:
+            break
+        shown.append(visible(line[: left + 1]))
+        left -= len(line) + 1
+    return _fitting("\n".join(shown), most)
+
+
+def _fitting(text: str, most: int) -> str:
+    """As much of a text as takes so many bytes when it is escaped."""
+    kept = text[:most]
+    while (size := len(escape(kept).encode())) > most:
+        kept = kept[: int(0.98 * len(kept) * most / size)]
+    return text if kept == text else kept[:-1] + "…"
+
+
+def _beginning(value: Any, left: list[int]) -> Any:
+    """What of a value can be seen where there is room for so many characters, in UTF-8; `left` is
+    counted down by one for each part."""
+    left[0] -= 1
     if isinstance(value, dict):
-        return {_raw_text(name): _utf8(each) for name, each in value.items()}
+        return {
+            _raw_text(name): _beginning(each, left) for name, each in value.items() if left[0] >= 0
+        }
     if isinstance(value, list):
-        return [_utf8(each) for each in value]
-    return _raw_text(value) if isinstance(value, str) else value
+        return [_beginning(each, left) for each in value if left[0] >= 0]
+    # masked before it is cut, or half a secret would be left: so a little more than is shown
+    return _raw_text(value[: 2 * LONGEST_JSON]) if isinstance(value, str) else value

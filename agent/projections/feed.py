@@ -18,6 +18,7 @@ from agent.projections.connection import translate_redis_errors
 from agent.projections.doorbell import VIEWS, ring
 from agent.projections.entries import REASONS, Entry, dead_entry, retry_entry
 from agent.projections.minutes import MinuteCounts
+from agent.projections.reply_words import reply_word
 from agent.projections.signals import CALLS
 from agent.projections.views import ViewName, put, take_out
 
@@ -138,8 +139,8 @@ def count(counts: MinuteCounts, after: Document, now: float, *, has_attempt: boo
     if status == Status.SCHEDULED and reason in REASONS:
         counted = ["retried"]
     attempt = after["attempts"][-1] if has_attempt else {}
-    seconds = None
+    seconds = reply = None
     if attempt.get("outcome") in CALLS:
-        seconds = (attempt.get("duration_ms") or 0) / 1000
+        seconds, reply = (attempt.get("duration_ms") or 0) / 1000, reply_word(attempt)
     if counted or seconds is not None:
-        counts.count(service_type, now, *counted, seconds=seconds)
+        counts.count(service_type, now, *counted, seconds=seconds, reply=reply)

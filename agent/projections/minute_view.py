@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import redis
 
 from agent.projections.connection import translate_redis_errors
 from agent.projections.minutes import COUNTS, KEPT_SECONDS, LATENCY_BOUNDS, MINUTE_SECONDS, WIDTH
+from agent.projections.reply_words import MOST
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -32,6 +35,9 @@ class Series:
             `scheduled` and `in_flight`.
         is_exact: False (`≈`) where Redis has lost some of it, which was read from what MongoDB
             still knows.
+        latencies: how many calls took at most so long, by the bounds of `LATENCY_BOUNDS`; the last
+            number is of those that took longer.
+        replies: how calls were answered, by the words of `reply_words`.
     """
 
     starts: list[int]
@@ -45,6 +51,8 @@ class Series:
     scheduled: list[int | None]
     in_flight: list[int | None]
     is_exact: bool
+    latencies: list[list[int]] = field(default_factory=list)
+    replies: list[dict[str, int]] = field(default_factory=list)
 
 
 def read_minutes(
@@ -98,6 +106,7 @@ def _series(
     samples = [_last(_sample(hours[m // 60].get(f"{m % 60}s")) for m in each) for each in steps]
     counts = dict(zip(COUNTS, zip(*(row[: len(COUNTS)] for row in rows), strict=True), strict=True))
     latencies = [row[len(COUNTS) :] for row in rows]
+    replies = [_together(hours[m // 60].get(f"{m % 60}r") for m in each) for each in steps]
     pending, scheduled, in_flight = zip(*samples, strict=True)
     return Series(
         starts=[start * MINUTE_SECONDS for start in starts],
@@ -108,6 +117,8 @@ def _series(
         scheduled=list(scheduled),
         in_flight=list(in_flight),
         is_exact=is_exact,
+        latencies=latencies,
+        replies=replies,
     )
 
 
@@ -130,6 +141,22 @@ def _sum(rows: Iterable[Sequence[int]]) -> list[int]:
     for row in rows:
         total = list(map(int.__add__, total, row))
     return total
+
+
+def _together(texts: Iterable[str | None]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for text in texts:
+        total.update(_words(text))
+    return dict(total)
+
+
+def _words(text: str | None) -> dict[str, int]:
+    """How often each word was counted; what cannot be read counts nothing."""
+    try:
+        read: Any = json.loads(text) if text is not None else {}
+        return {word: int(count) for word, count in islice(read.items(), MOST)}
+    except (ValueError, TypeError, OverflowError, AttributeError):
+        return {}
 
 
 def _last(samples: Iterable[Sequence[int] | None]) -> Sequence[int | None]:

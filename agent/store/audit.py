@@ -6,8 +6,10 @@ there is none without; what came of it is written beside it afterwards.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
+from agent.errors import AlreadyStored
 from agent.models import Document, new_id
 from agent.store.base import Store, ids_of
 from agent.store.connection import translated
@@ -50,10 +52,17 @@ class Audit(Store):
             self.database["audit"].insert_one({"_id": entry_id, **entry})
         return entry_id
 
-    def note_outcome(self, entry_id: str, *, count: int | None, error: str | None = None) -> None:
-        """Write down what came of it: to how many, or why to none."""
+    def note_outcome(
+        self, entry_id: str, *, count: int | None, error: str | None = None, unsure: int = 0
+    ) -> None:
+        """Write down what came of it: to how many, or why to none. What stands there already stays.
+
+        Args:
+            unsure: of so many more it is not known whether it was done to them.
+        """
         outcome = {"_id": entry_id, "at": self.now(), "count": count, "error": error}
-        with translated():
+        outcome |= {"unsure": unsure} if unsure else {}
+        with suppress(AlreadyStored), translated():
             self.database["audit_outcomes"].insert_one(outcome)
 
     def page_of_audit(

@@ -7,16 +7,17 @@ that ends midway is simply begun again: what was changed does not match any more
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
+from itertools import count, islice
+from typing import Any
 
 from agent.errors import RequestInvalid, StoreUnavailable
 from agent.models import FINAL, OPEN, TRANSITIONS, Change, Document, Status
 from agent.store import changes
-from agent.store.base import Store
+from agent.store.base import Store, ids_of
 from agent.store.changes import Write
 from agent.store.connection import is_refused, translated
 from agent.store.marks import left_by
@@ -24,6 +25,7 @@ from agent.store.operations import RETRIED, retry_of
 from agent.store.pace import Pace
 from agent.store.raw import legible
 from agent.store.selection import Selection
+from agent.store.spread import Spread
 
 MOST_ROUNDS = 5
 """Of a cancellation, which meets contexts on their way from one status to the next."""
@@ -111,6 +113,7 @@ class Bulk(Store):
         fresh_key: bool | None = None,
         pace: Pace | None = None,
         on_progress: OnProgress = lambda _progress: None,
+        spread: Spread | None = None,
     ) -> Progress:
         """Begin all anew that failed (or were cancelled) and match, each as `retry` does.
 
@@ -120,6 +123,8 @@ class Bulk(Store):
             limit: so many at most.
             fresh_key: as for `retry`.
             on_progress: told after each batch. What it raises ends the run.
+            spread: they begin one after the other; those that come after other steps of their
+                request when these are done.
 
         Raises:
             RequestInvalid: the status is no final one that a retry begins with.
@@ -127,12 +132,51 @@ class Bulk(Store):
         """
         progress = Progress(self._end(selection))
         selection = replace(_to_retry(selection), until=progress.until)
+        places = count()
 
         def write_of(document: Document) -> Write:
-            return retry_of(self.now(), document, fresh_key)
+            at = spread.at(next(places)) if spread is not None else None
+            return retry_of(self.now(), document, fresh_key, available_at=at)
 
         steps = _Steps(write_of, limit, pace or Pace(None), on_progress)
         return self._change_all(selection, steps, progress)
+
+    def retriable_ids(self, selection: Selection, *, limit: int) -> list[Any]:
+        """Which `retry_matching` would find now, so many at most, in its order.
+
+        Raises:
+            RequestInvalid: the status is no final one that a retry begins with.
+            StoreUnavailable: MongoDB did not answer.
+        """
+        asked = _filter(_to_retry(selection))
+        return ids_of(self._find(asked, {"_id": 1}, limit=limit, hint=_hint(asked), batch=limit))
+
+    def retry_ids(
+        self,
+        ids: Sequence[Any],
+        selection: Selection,
+        *,
+        spread: Spread | None = None,
+        place: int = 0,
+    ) -> Progress:
+        """Begin those of them anew that still match, each as `retry` does.
+
+        Args:
+            ids: a batch.
+            place: of the first one in what is spread.
+
+        Raises:
+            RequestInvalid: the status is no final one that a retry begins with.
+            StoreUnavailable: MongoDB did not answer. Begin it again: it goes on with what is left.
+        """
+        asked = {"_id": {"$in": list(ids)}, **_filter(_to_retry(selection))}
+        found, now = self._find(asked, RETRIED, batch=len(ids)), self.now()
+        writes = [
+            retry_of(now, each, None, available_at=spread.at(at) if spread is not None else None)
+            for at, each in enumerate(found, place)
+        ]
+        changed, refused = self._write_batch(writes)
+        return Progress(now).and_then(matched=len(ids), changed=changed, refused=refused)
 
     def cancel_matching(
         self,
@@ -238,6 +282,9 @@ def _filter(selection: Selection) -> Document:
 
 def _hint(asked: Document) -> str:
     """The index that has least to read."""
-    if "error.fingerprint" in asked and asked["status"] == Status.FAILED:
-        return "dead"
+    if asked["status"] == Status.FAILED:
+        if "error.fingerprint" in asked:
+            return "dead"
+        if "$gte" in asked.get("completed_at", {}):
+            return "failed"
     return "by_service" if "service_type" in asked else "due"

@@ -347,6 +347,20 @@ def postpone(now: datetime, which: Any, available_at: datetime) -> Write:
     )
 
 
+def take_back(
+    now: datetime, context_id: Any, *, read: Document, available_at: datetime, reason: str
+) -> Write:
+    """What an operator let run now waits again, if nobody has claimed or changed it since.
+
+    Args:
+        read: fields as the operator's own write left them; its fence is among them.
+    """
+    return Write(
+        {"_id": {"$eq": context_id}, **guard(Change.TAKE_BACK), **as_read(read), **NO_PARENT},
+        {"$set": _set(Change.TAKE_BACK, now, available_at=available_at, wait_reason=reason)},
+    )
+
+
 def amend(now: datetime, which: Any, **terms: Any) -> Write:
     """Other terms for what is not final, which stays where it is.
 
@@ -360,7 +374,12 @@ def amend(now: datetime, which: Any, **terms: Any) -> Write:
 
 
 def retry(
-    now: datetime, document: Document, *, fresh_key: bool, opens_parent: bool = True
+    now: datetime,
+    document: Document,
+    *,
+    fresh_key: bool,
+    opens_parent: bool = True,
+    available_at: datetime | None = None,
 ) -> Write:
     """An operator's retry of a final context: a new generation, its history kept.
 
@@ -369,17 +388,24 @@ def retry(
 
     Args:
         opens_parent: leave a mark that its parent has to be opened again.
+        available_at: it waits until then, if that lies ahead; a step that comes after others does
+            not, since it is for settle to say when it begins.
     """
     found = document.get("generation", 0)
     generation = found if type(found) is int and 0 <= found < HIGHEST_GENERATION else 0
     unset = dict.fromkeys(("lease", "remote", "results", "error", "expire_at"), "")
     change = Change.RETRY
     fields: Document = {"available_at": now, "wait_reason": None, "completed_at": None}
+    begins_at = now
+    if available_at is not None and available_at > now:
+        change, begins_at = Change.RETRY_LATER, available_at
+        fields |= {"available_at": begins_at, "wait_reason": str(WaitReason.RETRY)}
     if "fence" in document and not can_go_on(document):
         unset["fence"] = ""  # another program has spoilt it: it is adopted anew
     elif "fence" in document and is_step(document):
         unset["cancelled_by"] = ""
-        change = Change.RETRY_BLOCKED
+        change, begins_at = Change.RETRY_BLOCKED, now
+        fields |= {"available_at": now, "wait_reason": None}
     if "fence" in document:
         fields |= {
             "generation": generation + 1,
@@ -390,7 +416,7 @@ def retry(
         if fresh_key:
             fields["key_generation"] = generation + 1
         deadline = document.get("deadline_at")
-        if isinstance(deadline, datetime) and deadline <= now:
+        if isinstance(deadline, datetime) and deadline <= begins_at:
             fields["deadline_at"] = None
     else:
         unset["completed_at"] = ""

@@ -15,7 +15,7 @@ import pymongo.errors
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
-from pymongo.monitoring import ServerHeartbeatListener
+from pymongo.monitoring import CommandListener, ServerHeartbeatListener
 from pymongo.read_concern import ReadConcern
 
 from agent.errors import (
@@ -53,7 +53,9 @@ UNSUPPORTED_CODES = frozenset({40573, 59, 115, 136, 235, 303, 40324})
 """Server codes that say: no change streams here (no replica set, no such stage)."""
 
 
-def connect(settings: Settings, *listeners: ServerHeartbeatListener) -> MongoClient[Document]:
+def connect(
+    settings: Settings, *listeners: ServerHeartbeatListener | CommandListener
+) -> MongoClient[Document]:
     """A client with `w: majority, j: true` and primary reads, whatever the URI says.
 
     Nothing is connected yet: the driver does so at the first operation.

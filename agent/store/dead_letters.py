@@ -7,9 +7,9 @@ counted no further than `COUNTED`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from agent.models import Document
@@ -20,17 +20,19 @@ from agent.words import shortened
 COUNTED = 20_000
 """Failures that are counted: all of them, or of one kind."""
 MOST_KINDS = 100
-"""That are looked at one by one; each takes four questions."""
+"""That are looked at one by one; each takes five questions."""
 
 FAILED: Document = {"status": "failed"}
 FINGERPRINT = "error.fingerprint"
 INDEX = "dead"
 PARENTS = ("REQUEST", "BATCH")
 """Service types of parents: what failed of them stands with their children."""
-ORDER = {"service_type": 1, FINGERPRINT: 1, "completed_at": 1}
+ORDER = ("service_type", FINGERPRINT, "completed_at")
 CHILDREN_COUNTED = 2_000
 """Failures that are counted of one parent: each of them is read."""
 LONGEST_TEXT = 500
+TREND_STEP = timedelta(hours=2)
+TREND_STEPS = 12
 EXAMPLE = {"service_type": 1, FINGERPRINT: 1, "error.type": 1, "error.message": 1,
            "completed_at": 1}  # fmt: skip
 
@@ -44,6 +46,7 @@ class DeadLetters:
         service_type: None for documents of other programs that say no service.
         is_exact: whether `count` is all of them; if not, there are more.
         error_type: of the example, which is the one that failed last.
+        trend: how many failed in each two hours of the last day, the latest last.
     """
 
     kind: str
@@ -55,6 +58,7 @@ class DeadLetters:
     example_id: Any
     error_type: str | None
     message: str | None
+    trend: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +125,21 @@ class DeadLetterReads(Store):
         asked = FAILED if service_type is None else {**FAILED, "service_type": service_type}
         recent: Any = True if since is None else {"$gte": ["$completed_at", since]}
         when = {"$cond": [recent, "$completed_at", None]}
+        step = _step(self.now())
         group = {
-            "_id": {"service": "$service_type", "kind": f"${FINGERPRINT}"},
+            "_id": {"service": "$service_type", "kind": f"${FINGERPRINT}", "step": step},
             "all": {"$sum": 1},
             "count": {"$sum": {"$cond": [recent, 1, 0]}},
             "first_at": {"$min": when},
             "last_at": {"$max": when},
             "example": {"$last": "$_id"},
         }
-        return self._aggregate(
-            [{"$match": asked}, {"$sort": ORDER}, {"$limit": COUNTED + 1}, {"$group": group}],
-            hint=INDEX,
+        order = {name: 1 for name in ORDER if name not in asked}
+        # no hint: the order is the index's, and a hint has some servers read whole contexts
+        found = self._aggregate(
+            [{"$match": asked}, {"$sort": order}, {"$limit": COUNTED + 1}, {"$group": group}]
         )
+        return _folded(found)
 
     def _told(self, groups: list[Document]) -> list[DeadLetters]:
         """The groups with their examples; those that differ in what is no text are one."""
@@ -148,6 +155,7 @@ class DeadLetterReads(Store):
             told = _told(
                 example, key.get("service"), key.get("kind"), count=group["count"],
                 first_at=group["first_at"], last_at=group["last_at"],
+                trend=group.get("trend", ()),
             )  # fmt: skip
             place = (told.service_type, told.kind)
             together[place] = _joined(together[place], told) if place in together else told
@@ -203,9 +211,18 @@ class DeadLetterReads(Store):
             [{"$match": FAILED | place}, {"$limit": COUNTED + 1}, {"$count": "n"}], hint=INDEX
         )
         count = counted[0]["n"] if counted else 1
+        now = self.now()
+        begins_at = now - TREND_STEPS * TREND_STEP
+        lately = FAILED | place | {"completed_at": {"$gte": max(since or begins_at, begins_at)}}
+        by_step = self._aggregate(
+            [{"$match": lately}, {"$limit": COUNTED + 1},
+             {"$group": {"_id": _step(now), "count": {"$sum": 1}}}],
+            hint=INDEX,
+        )  # fmt: skip
         return _told(
             last, service_type, kind, count=min(count, COUNTED), is_exact=count <= COUNTED,
             first_at=first.get("completed_at"), last_at=last.get("completed_at"),
+            trend=_trend({each["_id"]: each["count"] for each in by_step}),
         )  # fmt: skip
 
     def _first(
@@ -214,6 +231,38 @@ class DeadLetterReads(Store):
         order = None if sort is None else [(sort, -1 if descending else 1)]
         found = self._find(FAILED | place, EXAMPLE, sort=order, limit=1, hint=INDEX)
         return found[0] if found else None
+
+
+def _step(now: datetime) -> Document:
+    """In which step of the trend a context failed, counted back from 0; after them, if in none."""
+    branches = [
+        {"case": {"$gte": ["$completed_at", now - (step + 1) * TREND_STEP]}, "then": step}
+        for step in range(TREND_STEPS)
+    ]
+    return {"$switch": {"branches": branches, "default": TREND_STEPS}}
+
+
+def _folded(groups: Sequence[Document]) -> list[Document]:
+    """Groups by kind and step as groups by kind, each with its trend."""
+    kinds: dict[str, Document] = {}
+    for group in sorted(groups, key=lambda each: int(each["_id"]["step"])):  # the latest first
+        place = {name: value for name, value in group["_id"].items() if name != "step"}
+        kind = kinds.setdefault(
+            repr(place), {**group, "_id": place, "all": 0, "count": 0, "steps": {}}
+        )
+        kind["all"] += group["all"]
+        if not group["count"]:
+            continue
+        if not kind["count"]:
+            kind |= {name: group[name] for name in ("last_at", "example")}
+        kind["first_at"] = group["first_at"]
+        kind["count"] += group["count"]
+        kind["steps"][group["_id"]["step"]] = group["count"]
+    return [{**each, "trend": _trend(each["steps"])} for each in kinds.values()]
+
+
+def _trend(counts: Mapping[int, int]) -> tuple[int, ...]:
+    return tuple(counts.get(step, 0) for step in range(TREND_STEPS - 1, -1, -1))
 
 
 def _told(
@@ -225,6 +274,7 @@ def _told(
     first_at: Any,
     last_at: Any,
     is_exact: bool = True,
+    trend: Sequence[int] = (),
 ) -> DeadLetters:
     """What other programs wrote may be of any type."""
     error = example.get("error")
@@ -239,6 +289,7 @@ def _told(
         example_id=example["_id"],
         error_type=_text(error.get("type")),
         message=_text(error.get("message")),
+        trend=tuple(trend),
     )
 
 
@@ -255,6 +306,7 @@ def _joined(one: DeadLetters, other: DeadLetters) -> DeadLetters:
         example_id=one.example_id,
         error_type=one.error_type,
         message=one.message,
+        trend=tuple(a + b for a, b in zip(one.trend, other.trend, strict=True)),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from bson.min_key import MinKey
@@ -17,6 +19,9 @@ from agent.store.raw import legible
 from agent.store.selection import Selection
 
 BY_AGE = [("created_at", -1), ("_id", -1)]
+REMEMBERED = 500
+REMEMBERED_SECONDS = 60.0
+"""It is remembered of so many pages for so long how far they reach."""
 WINDOW = 20_000
 """Contexts that one page of a search looks through."""
 
@@ -38,6 +43,13 @@ class Page(NamedTuple):
     following: Place | None
 
 
+class Reach(NamedTuple):
+    """How far a page that was full reached, and when that was seen, by the monotonic clock."""
+
+    date: datetime
+    seen_at: float
+
+
 class Listing(Operations):
     """What somebody reads through."""
 
@@ -54,24 +66,54 @@ class Listing(Operations):
         Raises:
             StoreUnavailable: MongoDB did not answer, or not in time.
         """
+        key = repr((selection, limit, after))
+        page = self._page_since(self._reach.get(key), selection, limit, after)
+        page = page or self._searched(selection, limit, after)
+        if (place := place_of(page.found, limit)) is not None:
+            self._remember(key, Reach(place[0], time.monotonic()))
+        return page
+
+    @cached_property
+    def _reach(self) -> dict[str, Reach]:
+        """By page. Whoever reads one again has no server sort what lies behind it."""
+        return {}
+
+    def _remember(self, key: str, reach: Reach) -> None:
+        if len(self._reach) >= REMEMBERED:
+            self._reach.clear()
+        self._reach[key] = reach
+
+    def _page_since(
+        self, reach: Reach | None, selection: Selection, limit: int, after: Place | None
+    ) -> Page | None:
+        """The page, if it reaches no farther than it did: then nothing older is on it."""
+        if reach is None or time.monotonic() - reach.seen_at > REMEMBERED_SECONDS:
+            return None  # so much may be newer that it would have to look through too much
+        since = reach.date if selection.since is None else max(reach.date, selection.since)
+        found = self.page_of_contexts(replace(selection, since=since), limit=limit, after=after)
+        place = place_of(found, limit)
+        return None if place is None else Page(found, place)
+
+    def _searched(self, selection: Selection, limit: int, after: Place | None) -> Page:
         everything = Selection(since=selection.since, until=selection.until)
-        edge = self._edge(everything, after) if selection != everything else None
+        times = everything.filter(since_field="created_at")
+        edge = self._edge_of(times, after, WINDOW) if selection != everything else None
         looked = selection if edge is None else replace(selection, since=edge)
         found = self.page_of_contexts(looked, limit=limit, after=after)
-        last = found[-1] if len(found) == limit else None
-        created_at = last.get("created_at") if last is not None else None
-        if last is not None and isinstance(created_at, datetime):
-            return Page(found, (created_at, last["_id"]))
+        if (place := place_of(found, limit)) is not None:
+            return Page(found, place)
         return Page(found, None if edge is None else (edge, MinKey()))
 
-    def _edge(self, selection: Selection, after: Place | None) -> datetime | None:
+    def _edge_of(self, asked: Document, after: Place | None, window: int) -> datetime | None:
         """The date at which the window ends that begins there; None: it has all that there is."""
         times: Document = {"$lte": after[0]} if after is not None else {}
-        times |= selection.filter(since_field="created_at").get("created_at", {})
-        filter = {"created_at": times} if times else {"created_at": {"$type": "date"}}
+        times |= asked.get("created_at", {})
+        filter = asked | ({"created_at": times} if times else {})
         with translated():
+            if self.contexts.estimated_document_count(maxTimeMS=LONGEST_QUERY_MS) <= window:
+                return None  # told by the server without looking at any
             cursor = self._raw_contexts.find(filter, {"_id": 0, "created_at": 1})
-            ended = list(cursor.sort(BY_AGE).skip(WINDOW).limit(1).max_time_ms(LONGEST_QUERY_MS))
+            ended = list(cursor.sort(BY_AGE).skip(window).limit(1).max_time_ms(LONGEST_QUERY_MS))
         edge = legible(ended[0]).get("created_at") if ended else None
         if not isinstance(edge, datetime):
             return None
@@ -107,6 +149,15 @@ class Listing(Operations):
             older = {**filter, "created_at": {**until, "$lt": created_at}}
             found += self._find(older, WITHOUT_PAYLOAD, sort=BY_AGE, limit=limit - len(found))
         return found
+
+
+def place_of(found: list[Document], limit: int) -> Place | None:
+    """Where a page ends that is full; None where it is not, or where that cannot be said."""
+    last = found[-1] if len(found) == limit else None
+    created_at = last.get("created_at") if last is not None else None
+    if last is None or not isinstance(created_at, datetime):
+        return None
+    return created_at, last["_id"]
 
 
 def asked_behind(

@@ -4,7 +4,7 @@ Each part stands in a file of its own, by who asks: the admission (`claims`), a 
 the duties (`upkeep`, `callbacks`), settle (`parents`, `batches`), people (`operations`,
 `dead_letters`, `bulk`, `chosen`, `listing`, `priorities`), the gate
 (`services`), the bridges (`locks`, `schedules`), the intake (`templates`, `purposes`,
-`idempotency`), the doorbell (`watch`), the listeners of `web` (`news`).
+`idempotency`), the doorbell (`watch`), the listeners of `web` (`news`), its pages (`hands`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Self
+
+from pymongo.monitoring import CommandListener
 
 from agent.errors import StoreUnavailable
 from agent.logs import get_logger
@@ -28,6 +30,7 @@ from agent.store.clock import ServerClock
 from agent.store.connection import connect, translated
 from agent.store.dead_letters import DeadLetterReads
 from agent.store.families import Families
+from agent.store.hands import Hands
 from agent.store.idempotency import Idempotency
 from agent.store.listing import Listing
 from agent.store.locks import Locks
@@ -51,20 +54,23 @@ log = get_logger()
 
 class MongoContextRepository(
     Claims, Runs, Upkeep, Priorities, Batches, Parents, DeadLetterReads, Bulk, Chosen, Services,
-    Locks, Templates, Purposes, Schedules, Idempotency, Listing, Families, Audit, Callbacks, News,
-    Watch, Viewed,
+    Locks, Templates, Purposes, Schedules, Idempotency, Families, Listing, Audit, Callbacks, News,
+    Watch, Viewed, Hands,
 ):  # fmt: skip
     """One process's way to MongoDB. Threads share it; a fork needs one of its own."""
 
     @classmethod
-    def connect(cls, settings: Settings) -> Self:
+    def connect(cls, settings: Settings, *listeners: CommandListener) -> Self:
         """A repository of the settings' database. Nothing is connected yet.
+
+        Args:
+            listeners: are told of each command.
 
         Raises:
             ConfigurationError: the URI cannot be read.
         """
         clock = ServerClock()
-        return cls(connect(settings, clock), clock, settings)
+        return cls(connect(settings, clock, *listeners), clock, settings)
 
     def ping(self) -> Document:
         """Ask for a sign of life: what the server says of itself.

@@ -21,6 +21,8 @@ STATE = {
 AWAIT_MS = 500
 """How long the server waits for news before it is asked whether anybody still listens."""
 PAGE = 500
+PAGES_SHOW = ["contexts", "services", "schedules", "audit", "audit_outcomes"]
+"""Collections whose changes a page of the dashboard may show."""
 
 
 class News(Store):
@@ -56,3 +58,37 @@ class News(Store):
         except StoreError as exc:
             return not is_unsupported(exc)
         return True
+
+    def wait_for_change(self, on_open: Callable[[], None], ends: Callable[[], bool]) -> bool | None:
+        """Wait until anything changes that pages show: one change is enough, and no more are read.
+
+        Args:
+            on_open: called once changes are looked for; what came before nobody has seen.
+            ends: asked twice a second whether anybody still waits.
+
+        Returns:
+            Whether something changed; None if the server has no change streams.
+
+        Raises:
+            StoreUnavailable: MongoDB did not answer.
+        """
+        database = self.database.with_options(read_concern=ReadConcern("majority"))
+        kinds = ["insert", "update", "replace", "delete"]
+        only: list[Document] = [
+            {"$match": {"ns.coll": {"$in": PAGES_SHOW}, "operationType": {"$in": kinds}}},
+            {"$project": {"documentKey": 1}},
+        ]
+        try:
+            with (
+                translated(),
+                database.watch(only, max_await_time_ms=AWAIT_MS, batch_size=1) as stream,
+            ):
+                on_open()
+                while stream.alive and not ends():
+                    if stream.try_next() is not None:
+                        return True
+        except StoreError as exc:
+            if is_unsupported(exc):
+                return None
+            raise
+        return False

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from agent.errors import ContextNotFound, IllegalTransition
-from agent.models import TRANSITIONS, Change, Document, Status
+from agent.models import OPEN, TRANSITIONS, Change, Document, Status
 from agent.store import changes
 from agent.store.base import Store
 from agent.store.changes import Write
@@ -18,6 +18,11 @@ from agent.store.selection import Selection
 
 LONGEST_LIST = 1000
 TRIES = 5
+UNDATED = 10
+"""Pending contexts without a date that may come before the oldest one."""
+PLACES = {
+    "_id": {"service": "$service_type", "status": "$status"}, "count": {"$sum": 1},
+}  # fmt: skip
 
 WITHOUT_PAYLOAD = {
     "template.service_template": 0, "request.data": 0, "results": 0, "attempts": 0,
@@ -100,40 +105,39 @@ class Operations(Store):
 
     def count_by_status(self) -> dict[str, dict[str, int]]:
         """How many contexts each service type has in each status. Reads a whole index."""
+        return _by_place(self._aggregate([{"$group": PLACES}], hint="by_service"))
+
+    def count_open(self, up_to: int) -> tuple[dict[str, dict[str, int]], bool]:
+        """How many contexts of each service type are not final, by status; and whether that is all.
+
+        Args:
+            up_to: so many are counted together, the rest is left out.
+        """
         rows = self._aggregate(
             [
-                {
-                    "$group": {
-                        "_id": {"service": "$service_type", "status": "$status"},
-                        "count": {"$sum": 1},
-                    }
-                }
+                {"$match": {"status": {"$in": [str(status) for status in OPEN]}}},
+                {"$limit": up_to + 1},
+                {"$group": PLACES},
             ],
             hint="by_service",
         )
-        counts: dict[str, dict[str, int]] = {}
-        for row in rows:
-            key: Mapping[str, Any] = row["_id"]
-            of_service = counts.setdefault(str(key.get("service", "?")), {})
-            of_service[str(key.get("status"))] = row["count"]
-        return counts
+        counts = _by_place(rows)
+        return counts, sum(sum(each.values()) for each in counts.values()) <= up_to
 
     def oldest_pending(self) -> dict[str, datetime]:
         """Since when the oldest pending context of each service type may run."""
-        oldest: dict[str, datetime] = {}
+        now, oldest = self.now(), dict[str, datetime]()
         for service_type in self.settings.registry:
+            # what is no date comes first; the duties see to it that it is not there for long
             found = self._find(
-                {
-                    "service_type": service_type,
-                    "status": str(Status.PENDING),
-                    "available_at": {"$lte": self.now()},
-                },
+                {"service_type": service_type, "status": str(Status.PENDING)},
                 {"available_at": 1},
                 sort=[("available_at", 1)],
-                limit=1,
+                limit=UNDATED,
             )
-            if found and isinstance(found[0]["available_at"], datetime):
-                oldest[service_type] = found[0]["available_at"]
+            dates = [at for each in found if isinstance(at := each.get("available_at"), datetime)]
+            if dates and dates[0] <= now:
+                oldest[service_type] = dates[0]
         return oldest
 
     def cancel(self, context_id: Any) -> Document:
@@ -190,6 +194,15 @@ class Operations(Store):
         raise IllegalTransition(f"{context_id!r} changes all the time; try again")
 
 
+def _by_place(rows: list[Document]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for row in rows:
+        key: Mapping[str, Any] = row["_id"]
+        of_service = counts.setdefault(str(key.get("service", "?")), {})
+        of_service[str(key.get("status"))] = row["count"]
+    return counts
+
+
 def _known(status: Any) -> Status | None:
     """The status, if it is one: another program may have written anything there."""
     known = isinstance(status, str) and status in frozenset(map(str, Status))
@@ -197,12 +210,19 @@ def _known(status: Any) -> Status | None:
 
 
 def retry_of(
-    now: datetime, document: Document, fresh_key: bool | None, *, opens_parent: bool = True
+    now: datetime,
+    document: Document,
+    fresh_key: bool | None,
+    *,
+    opens_parent: bool = True,
+    available_at: datetime | None = None,
 ) -> Write:
     """The retry of a final context, of which the fields of `RETRIED` are enough; without a choice
     of the key the last outcome decides."""
     fresh = was_definite(document) if fresh_key is None else fresh_key
-    return changes.retry(now, document, fresh_key=fresh, opens_parent=opens_parent)
+    return changes.retry(
+        now, document, fresh_key=fresh, opens_parent=opens_parent, available_at=available_at
+    )
 
 
 def was_definite(document: Document) -> bool:

@@ -24,7 +24,8 @@ VIEWED = {
 LAST_ATTEMPT: Document = {"attempts": {"$slice": -1}}
 ENDED = {
     "kind": 1, "service_type": 1, "status": 1, "completed_at": 1, "attempts.finished_at": 1,
-    "attempts.outcome": 1, "attempts.duration_ms": 1,
+    "attempts.outcome": 1, "attempts.duration_ms": 1, "attempts.definite": 1,
+    "attempts.error.type": 1, "attempts.error.status_code": 1, "attempts.error.fingerprint": 1,
 }  # fmt: skip
 
 COUNTED = 100_000

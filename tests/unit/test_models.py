@@ -28,12 +28,12 @@ from tests.factories import LONG_AGO, a_context, a_lease, a_request, a_template
 LEADS_TO = {
     "waiting": {"pending", "failed", "cancelled"},
     "scheduled": {"pending", "scheduled", "failed", "cancelled"},
-    "pending": {"queued", "failed", "cancelled"},
+    "pending": {"queued", "scheduled", "failed", "cancelled"},
     "queued": {"processing", "pending", "cancelled"},
     "processing": {"completed", "scheduled", "failed", "pending", "cancelled"},
     "completed": set(),
-    "failed": {"pending", "waiting"},
-    "cancelled": {"pending", "waiting"},
+    "failed": {"pending", "scheduled", "waiting"},
+    "cancelled": {"pending", "scheduled", "waiting"},
 }
 """The table of docs/states.md, written down a second time."""
 
@@ -49,10 +49,12 @@ CHANGES = {
     "rescue_fail": ({"processing"}, "failed"),
     "promote": ({"scheduled"}, "pending"),
     "postpone": ({"scheduled"}, "scheduled"),
+    "take_back": ({"pending"}, "scheduled"),
     "adopt_fail": ({"pending"}, "failed"),
     "expire": ({"pending", "scheduled", "waiting"}, "failed"),
     "cancel": ({"waiting", "pending", "scheduled", "queued", "processing"}, "cancelled"),
     "retry": ({"failed", "cancelled"}, "pending"),
+    "retry_later": ({"failed", "cancelled"}, "scheduled"),
     "retry_blocked": ({"failed", "cancelled"}, "waiting"),
     "unblock": ({"waiting"}, "pending"),
     "block_again": ({"cancelled"}, "waiting"),
@@ -86,7 +88,9 @@ def test_a_change_starts_and_ends_where_the_table_says(change: Change) -> None:
 def test_only_an_operator_leaves_a_final_status() -> None:
     """A result that counts is never overwritten by a worker or a duty."""
     leaving = {change for change, t in TRANSITIONS.items() if t.sources & FINAL}
-    assert leaving == {Change.RETRY, Change.RETRY_BLOCKED, Change.BLOCK_AGAIN}
+    assert leaving == {
+        Change.RETRY, Change.RETRY_LATER, Change.RETRY_BLOCKED, Change.BLOCK_AGAIN,
+    }  # fmt: skip
     assert not any(Status.COMPLETED in t.sources for t in TRANSITIONS.values())
 
 

@@ -27,6 +27,8 @@
     const isTime = kind === "latency";
     const axis = { stroke: color("--soft"), grid: { stroke: color("--edge"), width: 1 },
       ticks: { stroke: color("--edge"), width: 1, size: 4 }, font: "11px system-ui, sans-serif" };
+    // with no point under the cursor the legend tells of the last one
+    const told = (plot, value, row, at) => (at === null || at === undefined ? plot.data[row].at(-1) : value);
     const said = (value) => (value === null || value === undefined ? "-" : isTime ? seconds(value) : plain.format(value));
     return {
       width, height: HEIGHT, cursor: { y: false, points: { size: 6 } }, legend: { live: true },
@@ -36,11 +38,11 @@
         { ...axis, size: isTime ? 56 : 46, space: 32, values: (_u, all) => all.map((each) => (isTime ? seconds(each) : short.format(each))) },
       ],
       series: [
-        { label: "From", value: (_u, at) => (at === null || at === undefined ? "-" : exact.format(new Date(at * 1000))) },
+        { label: "From", value: (plot, value, row, at) => exact.format(new Date(told(plot, value, row, at) * 1000)) },
         ...LINES[kind].map(([, label, stroke, dash]) => ({
           label, stroke: color(stroke), width: 1.75, dash, spanGaps: false,
           points: { show: (_u, _i, first, end) => end - first < 2, size: 5 },
-          value: (_u, value) => said(value),
+          value: (plot, value, row, at) => said(told(plot, value, row, at)),
         })),
       ],
     };

@@ -31,21 +31,6 @@
     });
   }
 
-  // A part of a page that is fetched again, as long as somebody looks at it and does not use it.
-  function keepFresh() {
-    const part = document.getElementById("live");
-    const seconds = Number(part && part.dataset.refresh);
-    if (!seconds || !window.htmx) return;
-    setInterval(() => {
-      const live = document.getElementById("live");
-      if (document.hidden || !live) return;
-      if (live.contains(document.activeElement) || live.querySelector("details[open], tbody input:checked")) return;
-      window.htmx.ajax("GET", location.pathname + location.search, {
-        target: "#live", select: "#live", swap: "outerHTML",
-      });
-    }, seconds * 1000);
-  }
-
   // Only one panel of a page is open; Escape closes it and gives the focus back.
   function tidyPanels() {
     document.addEventListener("toggle", (event) => {
@@ -110,15 +95,12 @@
   localise(document);
   offerTheme();
   showHere();
-  keepFresh();
   tidyPanels();
   sendOnce();
   const showChosen = countChosen();
   addEventListener("pageshow", showChosen);
-  new MutationObserver((changes) => {
+  document.addEventListener("htmx:after:swap", () => {
     localise(document);
-    if (changes.some((each) => each.target.id === "main")) showChosen();
-  }).observe(document.body, {
-    childList: true, subtree: true,
+    showChosen();
   });
 })();

@@ -19,6 +19,7 @@ from agent.store import pace
 from agent.store.bulk import Progress
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.selection import UNKNOWN, Selection
+from agent.store.spread import Spread
 from tests.factories import LONG_AGO, a_context, foreign
 from tests.integration.store.failures import SECOND, a_failure
 
@@ -241,6 +242,36 @@ def test_a_rate_is_kept(repository: MongoContextRepository) -> None:
     slowly = pace.Pace(3, monotonic=lambda: 0.0, wait=wait)
     assert repository.retry_matching(EVERYTHING, pace=slowly).changed == 7
     assert left == [4, 1]
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_they_begin_one_after_the_other(repository: MongoContextRepository) -> None:
+    """At a rate, across batches: the first at once, the others wait for their turn, but for steps
+    that wait for others anyway."""
+    step = {"parent_id": "req", "after": ["req_draft"], "second": 99}
+    repository.insert_contexts([*(a_failure(second=n) for n in range(12)), a_failure(**step)])
+    spread = Spread(repository.now(), per_minute=6)
+    assert repository.retry_matching(EVERYTHING, spread=spread).changed == 13
+    found = list(repository.contexts.find({"parent_id": {"$exists": False}}))
+    due = sorted(each["available_at"] for each in found)
+    assert [(each - due[0]).total_seconds() for each in due[1:]] == pytest.approx(
+        [10 * n for n in range(1, 12)], abs=1
+    )
+    assert generations(repository) == {(1, "pending"): 1, (1, "scheduled"): 11, (1, "waiting"): 1}
+    assert {each["wait_reason"] for each in found} == {None, "retry"}
+    assert len(repository.to_be_tried_again(99)) == 11
+
+
+def test_of_some_those_are_begun_that_still_match(repository: MongoContextRepository) -> None:
+    """What was begun, or failed in another way, since they were found is left alone."""
+    repository.insert_contexts([a_failure(_id=each) for each in ("a", 17, "c", "d")])
+    ids = repository.retriable_ids(Selection(kind=KIND), limit=3)
+    assert len(ids) == 3
+    repository.retry("a")
+    repository.contexts.update_one({"_id": "c"}, {"$set": {"error.fingerprint": "other"}})
+    progress = repository.retry_ids(["a", 17, "c", "gone"], Selection(kind=KIND))
+    assert (progress.changed, progress.moved_on) == (1, 3)
+    assert generations(repository) == {(1, "pending"): 2, (0, "failed"): 2}
 
 
 def test_two_at_once_begin_each_once(quick_settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -74,6 +75,18 @@ def test_a_kind_is_of_one_service(
     assert {each.kind for each in listed.kinds} == {fingerprint_of("ServiceRejected", "no")}
     [alone] = repository.dead_letters(service_type="GENERATIVE").kinds
     assert (alone.service_type, alone.count) == ("GENERATIVE", 2)
+
+
+def test_the_trend_is_of_the_last_day(repository: MongoContextRepository, counting: int) -> None:
+    """By two hours, the latest last; what failed before, and what is no date, is in none."""
+    repository.create_indexes()
+    hours_ago = (0.5, 0.5, 1.5, 3, 23, 25, 1000)
+    ends = [repository.now() - timedelta(hours=each) for each in hours_ago]
+    repository.insert_contexts([{**a_failure(), "completed_at": end} for end in ends])
+    [found] = repository.dead_letters().kinds
+    assert found.trend == (1, *(0 for _ in range(9)), 1, 3)
+    [lately] = repository.dead_letters(since=repository.now() - timedelta(hours=2)).kinds
+    assert lately.trend == (*(0 for _ in range(11)), 3)
 
 
 def test_since_leaves_out_what_failed_before(

@@ -22,6 +22,7 @@ from agent.store.connection import connect
 from agent.store.indexes import INDEXES, QUERIES, Index, Query
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.selection import UNKNOWN, Selection
+from agent.store.undone import Before
 from tests.factories import LONG_AGO, a_context, a_lease, a_template
 
 LEASE = timedelta(seconds=30)
@@ -33,6 +34,7 @@ EVERYTHING = Selection(
     error_type="X", tag=("team", "north"), template_id="greeting", user_id="u1", since=LONG_AGO
 )
 BY_NAME = {index.name: index for index in INDEXES}
+BEFORE = Before("scheduled", LONG_AGO, "retry", 0, LONG_AGO)
 
 
 def with_few_counted(ask: Callable[[], object]) -> object:
@@ -90,7 +92,15 @@ ASKED: dict[str, Ask] = {
     "page of parents further": lambda r: r.page_of_parents(
         "BATCH", limit=2, after=(IN_A_CENTURY, "x")
     ),
-    "page of audit": lambda r: r.page_of_audit(limit=2, who="ann"),
+    "search parents": lambda r: r.search_parents("BATCH", limit=2, status=Status.FAILED),
+    "search parents further": lambda r: r.search_parents(
+        "BATCH", limit=2, status=Status.FAILED, after=(IN_A_CENTURY, "x")
+    ),
+    "page of audit": lambda r: r.page_of_audit(limit=2),
+    "page of audit of somebody": lambda r: r.page_of_audit(limit=2, who="ann"),
+    "page of audit of somebody further": lambda r: r.page_of_audit(
+        limit=2, who="ann", after=(IN_A_CENTURY, "x")
+    ),
     "page of audit further": lambda r: r.page_of_audit(limit=2, after=(IN_A_CENTURY, "x")),
     "search": lambda r: r.search(EVERYTHING, limit=2),
     "search further": lambda r: r.search(EVERYTHING, limit=2, after=(IN_A_CENTURY, "x")),
@@ -118,6 +128,7 @@ ASKED: dict[str, Ask] = {
     ),
     "cancel matching": lambda r: r.cancel_matching(Selection(user_id="user:0")),
     "count by status": lambda r: r.count_by_status(),
+    "count open": lambda r: r.count_open(9),
     "oldest pending": lambda r: r.oldest_pending(),
     "cancel": lambda r: r.cancel("waiting"),
     "run now": lambda r: r.run_now("scheduled"),
@@ -148,11 +159,17 @@ ASKED: dict[str, Ask] = {
     "run chosen now": lambda r: r.run_chosen_now(["due"]),
     "postpone chosen": lambda r: r.postpone_chosen(["scheduled"], IN_A_CENTURY),
     "cancel chosen": lambda r: r.cancel_chosen(["scheduled"]),
+    "undo run now": lambda r: r.undo_run_now([BEFORE]),
+    "undo postpone": lambda r: r.undo_postpone([BEFORE], IN_A_CENTURY),
+    "undo cancel": lambda r: r.undo_cancel([BEFORE]),
+    "retriable ids": lambda r: r.retriable_ids(Selection(service_type="X", kind="k"), limit=9),
+    "retry ids": lambda r: r.retry_ids(["failed"], Selection(service_type="X", kind="k")),
     "untold ends": lambda r: r.untold_ends(),
     "find template": lambda r: r.find_template("greeting"),
     "find template version": lambda r: r.find_template("greeting", "1.0"),
     "store template": lambda r: r.store_template(a_template()),
     "list templates": lambda r: r.list_templates(10),
+    "held by": lambda r: r.held_by(["w1", "w2"], 9),
     "upcoming schedules": lambda r: r.upcoming_schedules(),
 }
 """Every operation on contexts and templates."""
@@ -257,8 +274,10 @@ def read_command(command: Mapping[str, Any]) -> Iterator[Asked]:
         assert len(set(sort.values())) <= 1, "an index is read in one direction"
         yield Asked(command["find"], dict(command["filter"]), tuple(sort), command.get("hint"))
     elif "aggregate" in command:
-        first = command["pipeline"][0]
-        yield Asked(command["aggregate"], dict(first.get("$match", {})), (), command.get("hint"))
+        first, *others = command["pipeline"]
+        sort = others[0].get("$sort", {}) if others else {}
+        match = dict(first.get("$match", {}))
+        yield Asked(command["aggregate"], match, tuple(sort), command.get("hint"))
     elif "update" in command:
         for update in command["updates"]:
             yield Asked(command["update"], dict(update["q"]), (), None)
@@ -346,7 +365,7 @@ def test_every_operation_is_among_them() -> None:
         *("lead", "give_up_lead", "leader"),  # one document
         *("find_purpose", "list_purposes", "store_purpose"),  # few
         *("reserve", "keep_answer", "give_back", "take_unique", "give_unique_back"),  # _id
-        *("states_of", "watch_changes"),  # _id
+        *("states_of", "watch_changes", "wait_for_change", "fates_of"),  # _id, or a stream
         *("insert_schedule", "replace_schedule", "find_schedule", "list_schedules"),  # _id
         *("pause_schedule", "give_up_schedule", "resume_schedule", "remove_schedule"),  # _id
         *("advance_schedule", "note_run"),  # _id

@@ -15,6 +15,9 @@ from agent.store.changes import Hold
 from agent.store.group_writer import GroupWriter
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.raw import RAW
+from agent.store.selection import Selection
+from agent.store.spread import Spread
+from agent.store.undone import Before
 from tests.factories import LONG_AGO, a_context, a_lease, foreign
 from tests.integration.store.players import ENDS, ERROR, permitted
 
@@ -35,6 +38,16 @@ class Asked:
     @property
     def id(self) -> Any:
         return self.document["_id"]
+
+    @property
+    def status(self) -> Status:
+        return Status(self.document["status"])
+
+    @property
+    def before(self) -> Before:
+        """As an operator who let it run now would have left it."""
+        due = self.document["available_at"]
+        return Before(self.id, due, "retry", self.document["fence"], due)
 
     @property
     def claim(self) -> Claim:
@@ -87,6 +100,7 @@ ENDINGS = {
     "release": Change.RELEASE,
 }  # fmt: skip
 ONLY_QUEUED = frozenset({Status.QUEUED})
+RETRIED = TRANSITIONS[Change.RETRY_LATER].sources
 
 
 def an_end(name: str, change: Change, grouped: bool) -> Operation:
@@ -136,9 +150,20 @@ OPERATIONS = {
         lambda a: permitted(lambda: a.repository.postpone(a.id, a.repository.now() + LEASE)),
         given={"deadline_at": None},
     ),
+    "take back": Operation(
+        Change.TAKE_BACK,
+        lambda a: a.repository.undo_run_now([a.before]).changed == 1, ("fence",),
+    ),
     "expire": Operation(Change.EXPIRE, lambda a: a.repository.expire([a.id]) == 1),
     "cancel": Operation(Change.CANCEL, lambda a: permitted(lambda: a.repository.cancel(a.id))),
     "retry": Operation(Change.RETRY, lambda a: permitted(lambda: a.repository.retry(a.id))),
+    "retry later": Operation(
+        Change.RETRY_LATER,
+        lambda a: a.repository.retry_ids(
+            [a.id], Selection(status=a.status if a.status in RETRIED else Status.FAILED),
+            spread=Spread(a.repository.now() + LEASE, 60),
+        ).changed == 1,
+    ),
 }  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agent.api.paging import cursor_after, read_cursor
-from agent.store import listing
+from agent.models import Status
+from agent.store import families, listing
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.selection import Selection
 from tests.factories import a_context
@@ -20,6 +21,7 @@ RARE = Selection(user_id="rare")
 @pytest.fixture(autouse=True)
 def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "WINDOW", 5)
+    monkeypatch.setattr(families, "WINDOW", 5)
 
 
 def insert(repository: MongoContextRepository, count: int, *, rare: set[int], every: int) -> None:
@@ -77,3 +79,52 @@ def test_without_a_filter_every_page_is_full(repository: MongoContextRepository)
     insert(repository, 12, rare=set(), every=1)
     later = Selection(since=START + timedelta(seconds=2))
     assert [len(page) for page in pages_of(repository, later, 4)] == [4, 4, 2]
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_parents_of_a_rare_status_are_looked_for_window_by_window(
+    repository: MongoContextRepository, every: int
+) -> None:
+    """None is left out or told twice, however many of another status lie between."""
+    repository.create_indexes()
+    repository.contexts.insert_many(
+        {
+            **a_context(
+                _id=f"batch_{number:03d}",
+                kind="parent",
+                status="failed" if number in (1, 2, 17) else "completed",
+                created_at=START + timedelta(seconds=number // every),
+            ),
+            "service_type": "BATCH",
+        }
+        for number in range(24)
+    )
+    pages: list[list[Any]] = []
+    after = None
+    while True:
+        found, after = repository.search_parents(
+            "BATCH", limit=2, status=Status.FAILED, after=after
+        )
+        pages.append([each["_id"] for each in found])
+        if after is None:
+            break
+    assert [each for page in pages for each in page] == ["batch_017", "batch_002", "batch_001"]
+    assert len(pages) >= 3
+    assert repository.search_parents("BATCH", limit=30).following is None
+
+
+def test_a_page_that_is_read_again_shows_what_is_new_and_leaves_out_what_is_gone(
+    repository: MongoContextRepository,
+) -> None:
+    """Though it is remembered how far it reached."""
+    insert(repository, 12, rare=set(), every=1)
+
+    def first() -> list[str]:
+        return [each["_id"] for each in repository.search(Selection(), limit=3).found]
+
+    assert first() == first() == ["ctx_011", "ctx_010", "ctx_009"]
+    repository.contexts.delete_one({"_id": "ctx_010"})
+    assert first() == first() == ["ctx_011", "ctx_009", "ctx_008"]
+    new = START + timedelta(seconds=50)
+    repository.contexts.insert_one(a_context(_id="new", created_at=new))
+    assert first() == ["new", "ctx_011", "ctx_009"]

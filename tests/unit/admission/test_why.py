@@ -65,6 +65,9 @@ def test_why_a_pending_one_has_not_begun(
         ({"wait_reason": "retry", "failures": 3, "attempts": [{"error": ERROR}]},
          "it waits until 2024-05-01 13:00:30 UTC after failure 3 of 20 at most: ServiceFailed, "
          "the service answered 503"),
+        ({"wait_reason": "retry", "failures": 0, "generation": 1, "attempts": [{"error": ERROR}]},
+         "it was begun anew, and waits until 2024-05-01 13:00:30 UTC, so that not all begin at "
+         "once: ServiceFailed, the service answered 503"),
         ({"wait_reason": "snooze", "attempts": [{"error": ERROR}]},
          "it waits until 2024-05-01 13:00:30 UTC, which does not count as a failure: "
          "ServiceFailed, the service answered 503"),
@@ -118,6 +121,8 @@ def test_a_scheduled_one_of_a_paused_service_waits_for_both() -> None:
         ({"status": "processing", "kind": "parent"}, {}, "its steps are not all final"),
         ({"status": "processing", "kind": "parent"}, {"steps": STEPS},
          "its steps are not all final: score is queued"),
+        ({"status": "processing", "kind": "parent", "service_type": "BATCH"}, {"steps": STEPS},
+         "its items are not all final: score is queued"),
         ({"status": "processing", "kind": "parent", "cancelling": True}, {},
          "it is being cancelled"),
         ({"status": "waiting"}, {}, "the steps before it are not all completed"),

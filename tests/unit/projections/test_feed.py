@@ -127,6 +127,25 @@ def test_each_write_counts_what_it_did(
     assert tuple(map(sum, found)) == counted
 
 
+@pytest.mark.parametrize(
+    ("write", "answered"),
+    [
+        (completed(), {"2xx": 1}),
+        (put_off(WaitReason.RETRY, "retry"), {"503": 1}),
+        (put_off(WaitReason.POLL, "accepted"), {"2xx": 1}),
+        (changes.release(NOW, HOLD), {}),
+    ],
+    ids=["completed", "retry", "accepted", "released"],
+)
+def test_each_call_is_counted_by_its_answer(
+    client: redis.Redis, tell: Tell, write: Write, answered: dict[str, int]
+) -> None:
+    """As it stands in the attempt."""
+    tell(write)
+    replies = read_minutes(client, "agent", ["GENERATIVE"])["GENERATIVE"].replies
+    assert [each for each in replies if each] == ([answered] if answered else [])
+
+
 def test_an_end_that_somebody_is_told_of_needs_no_attempt(client: redis.Redis, tell: Tell) -> None:
     """A failure without its attempt, of a request with a `callback_url`."""
     bare = changes.fail(NOW, HOLD, error=ERROR, attempt=None)

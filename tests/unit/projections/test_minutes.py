@@ -19,7 +19,8 @@ from agent.projections.minutes import (
     Minutes,
     Sample,
 )
-from agent.projections.remembered import rows_of
+from agent.projections.remembered import replies_of, rows_of
+from agent.projections.reply_words import MOST, OTHER
 from tests.factories import a_context
 from tests.unit.projections.entries import NOW, SECOND
 
@@ -68,7 +69,7 @@ def places(values: list[int]) -> list[int]:
 def test_an_hour_has_sixty_items_and_a_day_as_many_as_are_wanted(client: redis.Redis) -> None:
     """All lists are of one length; the last item is of now."""
     hour, day = read(client), read(client, DAY, step=timedelta(minutes=5))
-    assert [len(value) for value in lists_of(hour)] == [60] * 10
+    assert [len(value) for value in lists_of(hour)] == [60] * 12
     assert {len(value) for value in lists_of(day)} <= {288, 289}
     assert 0 <= float(client.time()[0]) - hour.starts[-1] < 120
     assert hour.starts[1] - hour.starts[0] == 60
@@ -148,6 +149,73 @@ def test_a_row_that_cannot_be_read_counts_nothing(client: redis.Redis, text: str
     assert sum(read(client).calls) == 0
 
 
+# How calls were answered
+
+
+def answered(series: Series) -> dict[str, int]:
+    """All of a series together."""
+    found: dict[str, int] = {}
+    for each in series.replies:
+        for word, count in each.items():
+            found[word] = found.get(word, 0) + count
+    return found
+
+
+def test_answers_of_several_processes_are_added_up(client: redis.Redis) -> None:
+    """By word, beside the calls; a count that waited for Redis is not lost, nor counted twice."""
+    waited, newer = MinuteCounts(), MinuteCounts()
+    waited.count("ANALYSIS", 10.0, "completed", seconds=0.2, reply="2xx")
+    newer.count("ANALYSIS", 10.0, "retried", seconds=0.2, reply="503")
+    waited.add(newer)
+    for counts in (waited, newer):
+        write(client, counts, 10.0)
+    series = read(client)
+    assert answered(series) == {"2xx": 1, "503": 2}
+    assert sum(series.calls) == 3
+    assert sum(map(sum, series.latencies)) == 3
+    waited.forget_before(11.0)
+    assert (waited.rows, waited.replies) == ({}, {})
+
+
+def test_a_service_with_many_answers_has_no_more_words_than_there_is_room_for(
+    client: redis.Redis,
+) -> None:
+    """What is beyond them is counted together, in one flush and in the next."""
+    for first in (400, 450):
+        counts = MinuteCounts()
+        for status in range(first, first + 50):
+            counts.count("ANALYSIS", 10.0, seconds=0.2, reply=str(status))
+        write(client, counts, 10.0)
+    found = [each for each in read(client).replies if each]
+    assert all(len(each) <= MOST for each in found)
+    assert sum(sum(each.values()) for each in found) == 100
+    assert all(OTHER in each for each in found)
+
+
+@pytest.mark.parametrize("text", ["", "{", "7", "null", "[1]", '{"503": "x"}', '{"503": 1e999}'])
+def test_answers_that_cannot_be_read_count_nothing(client: redis.Redis, text: str) -> None:
+    """Another version may have written them."""
+    minute = int(client.time()[0]) // 60
+    client.hset(f"agent:minutes:ANALYSIS:{minute // 60}", f"{minute % 60}r", text)
+    assert answered(read(client)) == {}
+
+
+def test_answers_are_built_anew_beside_the_rows(client: redis.Redis) -> None:
+    """And have as much room as those that were counted."""
+    minutes = Minutes(client, "agent")
+    last = int(minutes.now()) // 60
+    many = {str(status): 1 for status in range(400, 450)}
+    minutes.rebuild(
+        {("ANALYSIS", last - age): row(calls=1) for age in (1, 2)},
+        last,
+        {("ANALYSIS", last - 1): {"503": 2}, ("ANALYSIS", last - 2): many},
+    )
+    found = answered(read(client))
+    assert found["503"] == 2
+    assert sum(found.values()) == 52
+    assert len(found) <= MOST + 1
+
+
 @pytest.mark.parametrize(
     ("seconds", "part", "at_least", "at_most"),
     [
@@ -220,6 +288,24 @@ def test_a_context_remembers_its_attempts_and_its_end(
         for (_, minute), row in found.items()
     }
     assert told == expected
+
+
+def test_a_context_remembers_how_its_calls_were_answered() -> None:
+    """By the minute in which each of them ended; one without a call says nothing."""
+    error = {"type": "ServiceFailed", "message": "503", "status_code": 503}
+    refused = {"number": 1, "outcome": "retry", "finished_at": NOW - 60 * SECOND, "error": error}
+    documents = [
+        ended("completed", "completed"),
+        a_context(status="scheduled", attempts=[refused]),
+        ended("failed", "lost"),
+        ended("completed", "completed", kind="parent"),
+        {"_id": 1, "service_type": "GENERATIVE", "attempts": [7, {"outcome": ["retry"]}]},
+    ]
+    found = replies_of(documents, 0.0)
+    assert {minute - NOW_MINUTE: dict(each) for (_, minute), each in found.items()} == {
+        0: {"2xx": 1},
+        -1: {"503": 1},
+    }
 
 
 def test_minutes_are_those_of_rediss_clock() -> None:

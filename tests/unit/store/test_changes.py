@@ -99,7 +99,21 @@ OTHERS: dict[str, tuple[Change, Write]] = {
     "cancel": (Change.CANCEL, changes.cancel(NOW, "ctx_1")),
     "expire": (Change.EXPIRE, changes.expire(NOW, "ctx_1")),
     "postpone": (Change.POSTPONE, changes.postpone(NOW, "ctx_1", LATER)),
+    "take back": (
+        Change.TAKE_BACK,
+        changes.take_back(
+            NOW,
+            "ctx_1",
+            read={"fence": 3, "updated_at": EARLIER},
+            available_at=LATER,
+            reason="retry",
+        ),
+    ),
     "operator's retry": (Change.RETRY, changes.retry(NOW, a_failed(), fresh_key=False)),
+    "operator's retry later": (
+        Change.RETRY_LATER,
+        changes.retry(NOW, a_failed(), fresh_key=False, available_at=LATER),
+    ),
     "adopt fail": (
         Change.ADOPT_FAIL,
         changes.adopt_fail(NOW, foreign(_id="ctx_1"), read={}, error=ERROR),
@@ -415,6 +429,39 @@ def test_an_operators_retry_begins_a_new_generation() -> None:
     removed = {"lease", "remote", "results", "error", "expire_at"}
     assert write.update["$unset"].keys() == removed
     assert write.update.keys() == {"$set", "$unset"}
+
+
+def test_a_retry_may_wait_for_its_turn() -> None:
+    """It is scheduled like what failed and is tried again; a time that has come is none to wait
+    for, and when a step begins is for settle to say."""
+    write = changes.retry(NOW, a_failed(), fresh_key=False, available_at=LATER)
+    waits = {"status": "scheduled", "available_at": LATER, "wait_reason": "retry", "failures": 0}
+    assert waits.items() <= write.update["$set"].items()
+    step = a_failed(parent_id="req_1", after=["req_1_draft"])
+    for document, due, status in ((a_failed(), NOW, "pending"), (step, LATER, "waiting")):
+        write = changes.retry(NOW, document, fresh_key=False, available_at=due)
+        begins = {"status": status, "available_at": NOW, "wait_reason": None}
+        assert begins.items() <= write.update["$set"].items()
+
+
+def test_a_retry_that_waits_drops_the_deadline_that_it_would_miss() -> None:
+    """Or it would fail before its turn."""
+    document = a_failed(deadline_at=LATER)
+    write = changes.retry(NOW, document, fresh_key=False, available_at=LATER)
+    assert write.update["$set"]["deadline_at"] is None
+
+
+def test_what_ran_now_waits_again_only_as_it_was_left() -> None:
+    """Another fence, another time of change: somebody has been there."""
+    write = OTHERS["take back"][1]
+    assert without_status(write.filter) == {
+        "_id": {"$eq": "ctx_1"}, "fence": {"$eq": 3}, "updated_at": {"$eq": EARLIER},
+        "kind": {"$ne": "parent"},
+    }  # fmt: skip
+    assert write.update == {
+        "$set": {"status": "scheduled", "updated_at": NOW, "available_at": LATER,
+                 "wait_reason": "retry"}
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("fresh_key", "expected"), [(True, 2), (False, None)])

@@ -1,0 +1,1 @@
+"""Changes of many contexts that somebody makes through the pages."""

@@ -1,0 +1,1 @@
+"""Who comes in: signing in, sessions, and the guard before every page."""
