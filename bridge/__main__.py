@@ -31,6 +31,8 @@ from agent.store.mongo_context_repository import MongoContextRepository
 from bridge.admit import Admit
 from bridge.doorbell import Bell, Doorbell, Ring
 from bridge.leader import Leadership
+from bridge.ledger import Ledger
+from bridge.presence import SignsOfLife
 from bridge.recovery import Recovery
 from bridge.rounds import Rounds
 from bridge.views import Views
@@ -44,6 +46,7 @@ SCHEDULES_SECONDS = 0.5
 BATCHES_SECONDS = 0.5
 """Asks nothing while nothing is due."""
 VIEWS_SECONDS = 1
+BEAT_SECONDS = 2
 LEAD_SECONDS = LEADER_LEASE.total_seconds() * 0.4
 """Two tries within a lease, and few questions while idle."""
 TAKEOVER_SECONDS = 0.05
@@ -66,6 +69,7 @@ class Bridge:
         self._client = client
         self._signals = Signals(settings.namespace)
         self._bell = Bell()
+        self._ledger = Ledger()
         self._leadership = Leadership(repository, self.owner, LEADER_LEASE, self._begin)
         self._rescue = Rescue.of(repository, on_expired=self._signals.count_expired)
         self._adopt = Adopt.of(repository)
@@ -85,6 +89,7 @@ class Bridge:
             leads=self._leads,
             on_outage=self._rescue.hold_off,
             on_promoted=self._views.note_promoted,
+            ledger=self._ledger,
         )
         self._doorbell = Doorbell(
             self._bell,
@@ -95,6 +100,15 @@ class Bridge:
             on_schedules=self._fire.look_again,
             on_batches=self._expand.look_again,
             on_views=self._views.look_again,
+        )
+        self._signs = SignsOfLife(
+            client,
+            settings.namespace,
+            self.owner,
+            self._ledger,
+            self._doorbell,
+            leads=self._leads,
+            rooms=admission.rooms,
         )
         self._scheduler = self._schedule()
 
@@ -111,6 +125,7 @@ class Bridge:
         self._doorbell.stop()
         self._rounds.stop()
         self._flush()
+        self._signs.leave()
 
     def _schedule(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(
@@ -118,10 +133,9 @@ class Bridge:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         jobs: dict[str, tuple[Callable[[], object], float]] = {
-            "tick": (lambda: self._bell.ring(Ring.TICK), self._settings.poll_interval),
             "rescue": (self._then_settle(self._rescue.run), RESCUE_SECONDS),
             "sweep": (self._then_settle(lambda: sweep(self._repository)), SWEEP_SECONDS),
-            "adopt": (self._adopt.run_thoroughly, THOROUGH_SECONDS),
+            "adopt thoroughly": (self._adopt.run_thoroughly, THOROUGH_SECONDS),
             "flush": (self._flush, SWEEP_SECONDS),
             "recovery": (self._recovery.run, RECOVERY_SECONDS),
             "views": (self._views.run, VIEWS_SECONDS),
@@ -130,10 +144,18 @@ class Bridge:
         }
         for name, (job, seconds) in jobs.items():
             scheduler.add_job(self._led(name, job), "interval", seconds=seconds, id=name)
-        scheduler.add_job(
-            self._lead, "interval", seconds=LEAD_SECONDS, id="lead", next_run_time=scheduler_now()
+        polls = self._settings.poll_interval
+        scheduler.add_job(self._tick, "interval", seconds=polls, id="tick")
+        self._ledger.expect(
+            {"look": polls, **{name: seconds for name, (_, seconds) in jobs.items()}}
         )
+        for each, seconds in ((self._lead, LEAD_SECONDS), (self._signs.beat, BEAT_SECONDS)):
+            scheduler.add_job(each, "interval", seconds=seconds, next_run_time=scheduler_now())
         return scheduler
+
+    def _tick(self) -> None:
+        if self._leads():
+            self._bell.ring(Ring.TICK)
 
     def _lead(self) -> None:
         """Keep the lead or stand by; a lead that nobody keeps is taken the moment it is free."""
@@ -152,7 +174,7 @@ class Bridge:
             if not self._leads():
                 return
             try:
-                job()
+                self._ledger.run(name, job)
             except AgentError as exc:
                 if not failing.is_set():
                     log.warning("job.failed", job=name, error=str(exc))
@@ -187,6 +209,7 @@ class Bridge:
         return self._leadership.leads
 
     def _begin(self, took_over: bool) -> None:
+        self._ledger.forget()
         self._rescue.hold_off()
         try:
             self._recovery.begin(took_over)

@@ -83,10 +83,21 @@ class Doorbell:
         self._repository = repository
         self._leads = leads
         self._stopping = threading.Event()
+        self._watching = False
         self._listener = Listener(
             client, [doorbell_channel(namespace)], self._hear, name="doorbell"
         )
         self._watcher = threading.Thread(target=self._watch, name="change-stream", daemon=True)
+
+    @property
+    def listens(self) -> bool:
+        """Whether rings over Redis are heard now, as far as is known."""
+        return self._listener.connected
+
+    @property
+    def watches(self) -> bool:
+        """Whether MongoDB's change stream is followed now, as far as is known."""
+        return self._watching
 
     def start(self) -> None:
         """Begin to listen."""
@@ -109,10 +120,12 @@ class Doorbell:
             began = time.monotonic()
             if self._leads():
                 supported = self._repository.watch_inserts(self._inserted, self._ends)
+                self._watching = False
             broke = self._leads() and time.monotonic() - began < STREAM_RETRY_SECONDS
             self._stopping.wait(STREAM_RETRY_SECONDS if broke else LEAD_SECONDS)
 
     def _inserted(self, foreign: bool) -> None:
+        self._watching = True  # it calls back as soon as it is open
         self._bell.ring(Ring.ROOM | Ring.FOREIGN if foreign else Ring.ROOM)
 
     def _ends(self) -> bool:

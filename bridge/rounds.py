@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from agent.duties.adopt import Adopt
 from agent.duties.promote import promote
@@ -16,6 +17,7 @@ from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.upkeep import Look
 from bridge.admit import Admit
 from bridge.doorbell import Bell, Ring
+from bridge.ledger import Ledger
 
 GATHER_SECONDS = 0.01
 """Rings are gathered: one round in so long at most."""
@@ -36,6 +38,7 @@ class Rounds:
         on_outage: called after a round that MongoDB did not let through, or kept waiting for as
             long as would cost a worker a sign of life.
         on_promoted: told until when all that was scheduled has become pending.
+        ledger: where each part of a round is noted.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Rounds:
         leads: Callable[[], bool],
         on_outage: Callable[[], None],
         on_promoted: Callable[[datetime], None] = lambda _until: None,
+        ledger: Ledger | None = None,
     ) -> None:
         self._bell = bell
         self._repository = repository
@@ -59,6 +63,7 @@ class Rounds:
         self._leads = leads
         self._on_outage = on_outage
         self._on_promoted = on_promoted
+        self._ledger = Ledger() if ledger is None else ledger
         self._due_at = self._again_at = float("inf")
         self._stopping = threading.Event()
         self._away = False
@@ -116,23 +121,23 @@ class Rounds:
         idle = False
         if Ring.TICK in rings:
             until = self._repository.now()
-            seen = self._look()
+            seen = self._ledger.run("look", self._look)
             self._note_due(seen.next_due)
             due = seen.next_due is not None and seen.next_due <= self._repository.now()
             idle = not seen.pending and not due
             if not idle:
                 rings |= Ring.FOREIGN
-                self._note_due(promote(self._repository))
+                self._note_due(self._ledger.run("promote", partial(promote, self._repository)))
             self._on_promoted(until)
             rings |= self._time_to_settle(idle)
         if Ring.SETTLE in rings:
             self._settled_at = time.monotonic()
-            idle = not self._settle.run() and idle
+            idle = not self._ledger.run("settle", self._settle.run) and idle
         if idle:
             return None
         if Ring.FOREIGN in rings:
-            self._adopt.run()
-        return self._admit.run()
+            self._ledger.run("adopt", self._adopt.run)
+        return self._ledger.run("admit", self._admit.run)
 
     def _time_to_settle(self, idle: bool) -> Ring:
         """Whether to settle though nobody rang for it."""

@@ -18,7 +18,7 @@ from agent.logs import get_logger
 from agent.models import IN_FLIGHT, Document, Status
 from agent.projections.entries import Entry, dead_entry, retry_entry
 from agent.projections.minutes import MINUTE_SECONDS, Minutes, Sample
-from agent.projections.remembered import rows_of
+from agent.projections.remembered import replies_of, rows_of
 from agent.projections.views import LIMIT, State, View
 from agent.settings import Settings
 from agent.store.ejson import id_word
@@ -149,8 +149,9 @@ class Views:
         minute = int(now // MINUTE_SECONDS)
         if not self._minutes.is_built():
             ahead = now - self._repository.now().timestamp()
-            rows = rows_of(self._repository.newest_ended(REMEMBERED), ahead)
-            self._minutes.rebuild(rows, minute)
+            ended = self._repository.newest_ended(REMEMBERED)
+            rows = rows_of(ended, ahead)
+            self._minutes.rebuild(rows, minute, replies_of(ended, ahead))
             log.info("minutes.built", minutes=len(rows))
         counts = self._repository.count_waiting()
         samples = {name: _sample(counts.get(name, {})) for name in self._services}

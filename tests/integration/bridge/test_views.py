@@ -206,14 +206,18 @@ def test_minutes_are_built_anew_and_sampled(kept: Kept, redis_server: RedisServe
     """From the attempts and ends that contexts remember; `≈` from then on."""
     end = kept.repository.now() - timedelta(minutes=5)
     done = {"number": 1, "outcome": "completed", "finished_at": end, "duration_ms": 200}
+    refused = {"number": 2, "outcome": "retry", "finished_at": end,
+               "error": {**ERROR, "status_code": 503}}  # fmt: skip
     documents: list[Document] = [
         a_context(status="completed", completed_at=end, attempts=[done]) for _ in range(3)
     ]
+    documents.append(a_context(status="cancelled", attempts=[done, refused]))
     kept.repository.contexts.insert_many([*documents, a_context(), a_context(status="queued")])
     redis_server.flush()
     kept.run()
     series = read_minutes(kept.stage.client, kept.stage.settings.namespace, ["GENERATIVE"])
     found = series["GENERATIVE"]
-    assert (sum(found.completed), sum(found.calls), found.is_exact) == (3, 3, False)
+    assert (sum(found.completed), sum(found.calls), found.is_exact) == (3, 5, False)
+    assert [each for each in found.replies if each] == [{"2xx": 4, "503": 1}]
     sampled = [each for each in zip(found.pending, found.in_flight, strict=True) if each[0]]
     assert sampled == [(1, 1)]

@@ -1,0 +1,99 @@
+"""When each job of this bridge last ran, how long that took, and what last went wrong.
+
+Kept in memory and told with each sign of life: a run costs two looks at the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from agent.errors import AgentError
+from agent.logs import mask_secrets
+from agent.projections.bridges import JobView
+from agent.words import shortened
+
+LONGEST_ERROR = 300
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(slots=True)
+class _Job:
+    ended: float = 0.0
+    took: float = 0.0
+    error: str | None = None
+    failed: float = 0.0
+
+
+class Ledger:
+    """The runs of all jobs. Any thread may write; each job is written by one at a time.
+
+    Args:
+        every: how often jobs come by themselves, in seconds.
+    """
+
+    def __init__(
+        self,
+        every: Mapping[str, float] | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._every = dict(every or {})
+        self._monotonic = monotonic
+        self._jobs: dict[str, _Job] = {}
+
+    def run(self, name: str, part: Callable[[], _Value]) -> _Value:
+        """Run a job once, and give what it gives; what it raises goes on."""
+        began = self._monotonic()
+        try:
+            value = part()
+        except Exception as exc:
+            self._note(name, began, told_of(exc))
+            raise
+        self._note(name, began)
+        return value
+
+    def expect(self, every: Mapping[str, float]) -> None:
+        """How often these come by themselves."""
+        self._every |= every
+
+    def forget(self) -> None:
+        """What was before it stands by, or leads again, is told no more."""
+        self._jobs = {}
+
+    def views(self) -> list[JobView]:
+        """All jobs that ran, by name."""
+        now = self._monotonic()
+        return [self._view(name, job, now) for name, job in sorted(self._jobs.copy().items())]
+
+    def _note(self, name: str, began: float, error: str | None = None) -> None:
+        ended = self._monotonic()
+        before = self._jobs.get(name)
+        # a new one each time, so that whoever reads never sees half of it
+        job = _Job(ended, ended - began)
+        if error is not None:
+            job.error, job.failed = error, ended
+        elif before is not None:
+            job.error, job.failed = before.error, before.failed
+        self._jobs[name] = job
+
+    def _view(self, name: str, job: _Job, now: float) -> JobView:
+        return JobView(
+            name,
+            age_seconds=round(now - job.ended, 3),
+            took_seconds=round(job.took, 6),
+            every_seconds=self._every.get(name),
+            error=job.error,
+            error_age_seconds=None if job.error is None else round(now - job.failed, 3),
+        )
+
+
+def told_of(exc: Exception) -> str:
+    """What is told of an error: of ours its message, of a bug no more than its type, since its
+    message may be a part of somebody's context."""
+    if isinstance(exc, AgentError):
+        return shortened(mask_secrets(str(exc)[: 4 * LONGEST_ERROR]), LONGEST_ERROR)
+    return f"{type(exc).__name__}; the log of the bridge has more"

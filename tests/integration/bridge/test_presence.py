@@ -1,0 +1,83 @@
+"""What bridges tell of themselves in Redis, for the page of bridges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from agent.errors import BrokerUnavailable
+from agent.projections.bridges import Bridges, BridgeView
+from bridge import __main__ as module
+from bridge.__main__ import Bridge
+from tests.integration.bridge.stage import Stage
+from tests.integration.bridge.test_bridges import NewBridge, new_bridge, wait_for_lead
+from tests.waiting import wait_until
+
+__all__ = ["new_bridge"]
+
+ALWAYS = {"look", "settle", "recovery", "views", "rescue", "schedules", "batches"}
+"""Jobs that run however little there is to do."""
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signs of life come often."""
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.1)
+
+
+def seen(stage: Stage, bridge: Bridge, that: Callable[[BridgeView], object]) -> BridgeView:
+    """What a bridge tells, once it is like that."""
+    bridges = Bridges(stage.client, stage.settings.namespace)
+
+    def found() -> BridgeView | None:
+        views = {each.owner: each for each in bridges.all()}
+        view = views.get(bridge.owner)
+        return view if view is not None and that(view) else None
+
+    view = wait_until(found)
+    assert view is not None
+    return view
+
+
+def test_the_leader_tells_how_its_jobs_go_and_the_other_one_that_it_stands_by(
+    stage: Stage, new_bridge: NewBridge
+) -> None:
+    """An admission tells, too, what keeps more from starting; one that ends is gone at once."""
+    first = new_bridge()
+    wait_for_lead(first)
+    second = new_bridge()
+    stage.insert("ctx_1", "ctx_2")  # one of them is enqueued all the same
+    seen(stage, first, lambda each: each.bounds.get("GENERATIVE") == "no worker is alive for it")
+    view = seen(
+        stage, first, lambda each: {job.name for job in each.jobs} >= {*ALWAYS, "admit", "adopt"}
+    )
+    assert (view.leads, view.listens, view.is_alive) == (True, True, True)
+    jobs = {job.name: job for job in view.jobs}
+    assert all(job.error is None for job in jobs.values())
+    assert 0 <= (jobs["look"].took_seconds or 0) < 5
+    assert (jobs["look"].every_seconds, jobs["admit"].every_seconds) == (0.05, None)
+    standby = seen(stage, second, lambda each: each.listens)
+    assert (standby.leads, standby.watches, standby.jobs, standby.bounds) == (False, False, [], {})
+    second.stop()
+    owners = [each.owner for each in Bridges(stage.client, stage.settings.namespace).all()]
+    assert owners == [first.owner]
+
+
+def test_a_job_that_fails_says_why(stage: Stage, new_bridge: NewBridge) -> None:
+    """For as long as it fails, and what it was when it is well again."""
+    bridge = new_bridge()
+    wait_for_lead(bridge)
+    well = bridge._rounds._admit.run
+
+    def fail() -> float | None:
+        raise BrokerUnavailable("Redis: redis://:hush@host refused")
+
+    bridge._rounds._admit.run = fail  # type: ignore[method-assign]
+    stage.insert("ctx_1", "ctx_2")
+    view = seen(stage, bridge, lambda each: any(job.is_failing for job in each.jobs))
+    [failing] = [job for job in view.jobs if job.error]
+    assert (failing.name, failing.error) == ("admit", "Redis: redis://***@host refused")
+    bridge._rounds._admit.run = well  # type: ignore[method-assign]
+    view = seen(stage, bridge, lambda each: not any(job.is_failing for job in each.jobs))
+    assert [job.name for job in view.jobs if job.error] == ["admit"]
