@@ -10,13 +10,14 @@ from types import FrameType
 import uvicorn
 
 from agent.api.app import create_app
-from agent.api.hub import Hub
+from agent.api.doors import Doors
 from agent.api.keys import VARIABLE, check_doors, read_keys
-from agent.dashboard.users import read_users
+from agent.dashboard.entry.users import read_users
 from agent.errors import ConfigurationError
 from agent.logs import configure_logging, get_logger
 from agent.projections.connection import connect_redis
 from agent.settings import Settings, load_settings
+from agent.store.cost import CountedCommands
 from agent.store.mongo_context_repository import MongoContextRepository
 
 MAX_CONNECTIONS = 16
@@ -39,7 +40,7 @@ def serve(settings: Settings) -> None:
         ConfigurationError: one of them is wrong.
     """
     configure_logging(settings)
-    repository = MongoContextRepository.connect(settings)
+    repository = MongoContextRepository.connect(settings, CountedCommands())
     client = connect_redis(settings, max_connections=MAX_CONNECTIONS, name="web")
     keys = read_keys(settings)
     check_doors(settings, keys, has_users=bool(read_users(settings)))
@@ -60,7 +61,7 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     try:
-        Server(config, app.state.doors.hub).run()
+        Server(config, app.state.doors).run()
     finally:
         client.close()
 
@@ -69,12 +70,13 @@ class Server(uvicorn.Server):
     """Sends those home who listen, as soon as it is to stop: they would hold it up to the end of
     its grace."""
 
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+    def __init__(self, config: uvicorn.Config, doors: Doors) -> None:
         super().__init__(config)
-        self._hub = hub
+        self._doors = doors
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._hub.close()
+        self._doors.hub.close()
+        self._doors.nudges.close()
         super().handle_exit(sig, frame)
 
 

@@ -47,7 +47,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with doors.hub.running():
+            async with doors.hub.running(), doors.nudges.running():
                 yield
         finally:
             await anyio.to_thread.run_sync(doors.bell.close)

@@ -18,6 +18,7 @@ from agent.api.selecting import BulkBody, BulkRetryBody, Word
 from agent.api.shapes import BulkAnswer, DeadLetterAnswer
 from agent.intake.request import Date
 from agent.store.bulk import Progress
+from agent.store.spread import Spread
 
 
 class DeadLetterQuery(BaseModel):
@@ -41,7 +42,11 @@ def bulk_router(doors: Doors) -> APIRouter:
         selection = body.selection(registry)
         if body.dry_run:
             return reply(_counted(repository.count_retriable(selection), repository.now()))
-        progress = repository.retry_matching(selection, limit=body.limit, fresh_key=body.fresh_key)
+        rate = body.per_minute
+        progress = repository.retry_matching(
+            selection, limit=body.limit, fresh_key=body.fresh_key,
+            spread=Spread(repository.now(), rate) if rate is not None else None,
+        )  # fmt: skip
         doors.bell.ring("foreign")
         doors.bell.ring("settle")
         return reply(_told(progress, body.limit))

@@ -1,4 +1,4 @@
-"""What the routes share: the repository, the intake, the hub, and the bell; put together once."""
+"""What the routes share: the repository, the intake, the listeners, the bell; put together once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import redis
 
 from agent.api import problem_kinds as kinds
 from agent.api.hub import Hub
+from agent.api.nudges import Nudges
 from agent.api.problems import Problem
 from agent.intake.batches import Batches
 from agent.intake.request_service import RequestService
@@ -81,6 +82,7 @@ class Doors:
     schedules: Schedules
     batches: Batches
     hub: Hub
+    nudges: Nudges
     bell: Bell
 
     @classmethod
@@ -99,7 +101,7 @@ class Doors:
         return cls(
             settings, repository, client, templates, Submissions(service, repository),
             Schedules(repository, service), Batches(repository, service), Hub(repository),
-            Bell(client, settings.namespace),
+            Nudges(repository), Bell(client, settings.namespace),
         )  # fmt: skip
 
     def service(self, word: str) -> ServiceType:

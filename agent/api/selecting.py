@@ -12,6 +12,7 @@ from agent.intake.request import Date
 from agent.models import Status
 from agent.services import ServiceRegistry
 from agent.store.selection import Selection
+from agent.store.spread import MOST_A_MINUTE
 
 Word = Annotated[str, Field(max_length=500)]
 
@@ -78,3 +79,7 @@ class BulkRetryBody(BulkBody):
     """All that match begin anew."""
 
     fresh_key: bool | None = Field(default=None, strict=True)
+    per_minute: int | None = Field(
+        default=None, ge=1, le=MOST_A_MINUTE, strict=True,
+        description="So many a minute at most: they wait for their turn as `scheduled`.",
+    )  # fmt: skip

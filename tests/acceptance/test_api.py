@@ -323,12 +323,13 @@ def test_events_tell_each_change_until_the_end(
 
 
 def test_it_stops_well_with_listeners(environment: dict[str, str], tmp_path: Path) -> None:
-    """They are sent home at once."""
-    with running_web(environment, tmp_path) as web, web.client() as boss:
+    """They are sent home at once: programs that listen for a request, and open pages."""
+    with running_web(environment, tmp_path, AGENT_ENV="development") as web, web.client() as boss:
         place = f"/v1/requests/{submit(boss)}/events"
-        with boss.stream("GET", place) as reply:
+        with boss.stream("GET", place) as reply, boss.stream("GET", "/dashboard/live") as page:
             events = events_of(reply)
             next(events)
+            assert next(page.iter_lines()).startswith(":")
             assert web.stop() == 0
             assert list(events) == []
 
