@@ -15,7 +15,7 @@ def hash_password() -> None:
 
     Put it into AGENT_DASHBOARD_USERS behind a name and a role: "ann:operator:HASH".
     """
-    from agent.dashboard.passwords import LONGEST, SHORTEST, hash_password
+    from agent.dashboard.entry.passwords import LONGEST, SHORTEST, hash_password
 
     if sys.stdin is not None and sys.stdin.isatty():
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)

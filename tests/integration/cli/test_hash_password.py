@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from agent.dashboard.passwords import is_right
-from agent.dashboard.users import read_users
+from agent.dashboard.entry.passwords import is_right
+from agent.dashboard.entry.users import read_users
 from agent.settings import Settings
 from tests.integration.cli.conftest import Commands
 

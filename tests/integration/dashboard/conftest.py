@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from agent.api.app import create_app
 from agent.dashboard import house
-from agent.dashboard.users import Role
+from agent.dashboard.entry.users import Role
 from agent.projections.connection import connect_redis
 from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository

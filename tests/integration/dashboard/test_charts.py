@@ -7,7 +7,7 @@ import time
 import pytest
 import redis
 
-from agent.dashboard import charts
+from agent.dashboard.routes import charts
 from agent.projections.minutes import WIDTH, Minutes, Sample, count_in
 from agent.settings import Settings
 from tests.integration.dashboard.conftest import Meet, Person

@@ -80,8 +80,8 @@ def test_a_batch_shows_its_failures_by_kind_and_its_results(
     assert kinds.index("<b>Frequent</b>") < kinds.index("<b>Rare</b>")
     assert '<td class="n big">2</td>' in kinds
     assert "ServiceUnavailable" not in kinds
-    reply = operator.get("/requests/bat_1/results?format=csv")
+    reply = operator.get("/requests/bat_1?format=csv")
     assert reply.headers["content-disposition"] == 'attachment; filename="results.csv"'
     assert reply.text.count("Frequent") == 2
-    assert operator.get("/requests/bat_1/results?format=xml").status_code == 400
-    assert operator.get("/requests/ctx_alone/results?format=csv").status_code == 404
+    assert operator.get("/requests/bat_1?format=xml").status_code == 400
+    assert operator.get("/requests/ctx_alone?format=csv").status_code == 404

@@ -75,7 +75,7 @@ def test_a_megabyte_of_text_is_cut(operator: Person, repository: MongoContextRep
     ])  # fmt: skip
     for path in ("/contexts/ctx_1", "/contexts", "/dead"):
         assert len(operator.get(path).content) < 100_000
-    assert len(operator.get("/contexts/ctx_1/raw").content) > 5_000_000
+    assert len(operator.get("/contexts/ctx_1?format=json").content) > 5_000_000
 
 
 def test_secrets_are_shown_nowhere(operator: Person, repository: MongoContextRepository) -> None:
@@ -86,5 +86,5 @@ def test_secrets_are_shown_nowhere(operator: Person, repository: MongoContextRep
                   request=a_request(data={"authorization": f"Bearer {SECRET}"}),
                   error={"type": "X", "message": f"refused: Bearer {SECRET}"})
     ])  # fmt: skip
-    for path in ("/contexts/ctx_1", "/contexts/ctx_1/raw", "/contexts", "/dead"):
+    for path in ("/contexts/ctx_1", "/contexts/ctx_1?format=json", "/contexts", "/dead"):
         assert SECRET not in operator.get(path).text

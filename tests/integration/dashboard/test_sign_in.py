@@ -9,8 +9,8 @@ import redis
 from pydantic import SecretStr
 
 from agent.api.app import create_app
-from agent.dashboard.login_limit import MOST_OF_A_NAME
-from agent.dashboard.passwords import hash_password
+from agent.dashboard.entry.login_limit import MOST_OF_A_NAME
+from agent.dashboard.entry.passwords import hash_password
 from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
 from tests.factories import a_context

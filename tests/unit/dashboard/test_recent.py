@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from agent.admission.gate import GateState
-from agent.dashboard.look import Look, ServiceView
-from agent.dashboard.recent import Recent, charted, is_idle, recent_of
-from agent.dashboard.troubles import troubles
+from agent.dashboard.seen.look import Look, ServiceView
+from agent.dashboard.seen.recent import Recent, charted, is_idle, recent_of
+from agent.dashboard.seen.troubles import troubles
 from agent.projections.minute_view import Series
 from agent.settings import ServiceSettings
 from agent.store.services import Pause
@@ -19,7 +19,7 @@ from tests.factories import LONG_AGO
 BEGAN = 1_700_000_040
 
 
-def a_series(**fields: list[int] | list[float | None]) -> Series:
+def a_series(**fields: list[int] | list[float | None] | list[dict[str, int]]) -> Series:
     """Eight minutes, of which the last one goes on."""
     none = [0] * 8
     given = dict.fromkeys(("completed", "failed", "retried", "calls"), none)
@@ -40,6 +40,19 @@ def test_figures_are_of_the_last_whole_minutes() -> None:
     assert (found.completed, found.failed) == (3.0, 2.0)
     assert (found.calls, found.bad, found.bad_share) == (30, 15, 0.5)
     assert (found.p50, found.p95) == (2.0, None)
+
+
+def test_answers_are_of_the_same_minutes_and_throttling_of_now() -> None:
+    """What was answered most often beside what went well is told first."""
+    replies: list[dict[str, int]] = [{"503": 99}] * 2 + [{"2xx": 3, "503": 2}, {"timeout": 4}]
+    replies += [{}, {}, {"429": 1}, {"429": 5, "2xx": 6}]
+    found = recent_of(a_series(replies=replies))
+    assert found.replies == {"2xx": 3, "503": 2, "timeout": 4, "429": 1}
+    assert found.worst == ("timeout", 0.4)
+    assert found.throttled == 0.5
+    few = recent_of(a_series(replies=[{}] * 7 + [{"429": 9}]))
+    assert few.throttled == 0.0, "nine calls say nothing"
+    assert recent_of(a_series()).worst[1] == recent_of(a_series()).throttled == 0.0
 
 
 def test_no_calls_are_no_failures() -> None:
@@ -96,6 +109,17 @@ PAUSE = Pause("ANALYSIS", by="ann", reason="a new key", since=LONG_AGO, until=No
         ({"recent": Recent(calls=50, bad=48)},
          ["96% of the 50 calls to ANALYSIS in the last 5 minutes brought no result; 7 contexts "
           "wait."]),
+        ({"recent": Recent(calls=50, bad=48, replies={"2xx": 2, "503": 48})},
+         ["ANALYSIS answered 503 to 96% of its 50 calls in the last 5 minutes; 7 contexts wait."]),
+        ({"recent": Recent(calls=50, bad=48, replies={"2xx": 2, "timeout": 48})},
+         ["96% of the 50 calls to ANALYSIS in the last 5 minutes brought no result: timeout; 7 "
+          "contexts wait."]),
+        ({"recent": Recent(calls=50, bad=48, replies={"2xx": 2, "timeout": 24, "503": 24})},
+         ["96% of the 50 calls to ANALYSIS in the last 5 minutes brought no result; 7 contexts "
+          "wait."]),
+        ({"recent": Recent(calls=100, bad=10, throttled=0.1)},
+         ["ANALYSIS answers 429 to 10% of its calls: it is asked for more than it takes; 7 "
+          "contexts wait."]),
         ({"pause": PAUSE, "state": GateState.PAUSED},
          ["ANALYSIS has been paused by ann for 5.0 s: a new key; 7 contexts wait."]),
         ({"workers": 0, "counts": {"pending": 1}},
@@ -119,3 +143,23 @@ def test_what_keeps_everything_back_is_said_first() -> None:
         "Redis does not answer",
         "No bridge leads, so nothing starts except by workers that run alone.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "open"),
+        ({"recent": None}, "open"),
+        ({"recent": Recent(throttled=0.04)}, "open"),
+        ({"recent": Recent(throttled=0.05)}, "throttled"),
+        ({"name": "WEBHOOK", "recent": Recent(throttled=0.5)}, "open"),
+        ({"pause": PAUSE, "state": GateState.PAUSED, "recent": Recent(throttled=1.0)}, "paused"),
+        ({"pause": replace(PAUSE, by="retry-after"), "state": GateState.PAUSED}, "throttled"),
+        ({"pause": replace(PAUSE, by="retry-after"), "state": GateState.PROBING}, "probing"),
+    ],
+)
+def test_a_service_that_asks_for_less_is_throttled(
+    fields: dict[str, object], expected: str
+) -> None:
+    """By a pause that it asked for, or by answering 429; who pauses it otherwise says so."""
+    assert a_service(**fields).word == expected

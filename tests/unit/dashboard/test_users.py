@@ -8,10 +8,10 @@ import pytest
 from pydantic import SecretStr
 
 from agent.api.keys import Scope
-from agent.dashboard.login_limit import MOST_OF_A_NAME, LoginLimit, address_of
-from agent.dashboard.passwords import hash_password, is_right, read_hash
-from agent.dashboard.sessions import LIFETIME, Sessions
-from agent.dashboard.users import Role, read_users
+from agent.dashboard.entry.login_limit import MOST_OF_A_NAME, LoginLimit, address_of
+from agent.dashboard.entry.passwords import hash_password, is_right, read_hash
+from agent.dashboard.entry.sessions import LIFETIME, Sessions
+from agent.dashboard.entry.users import Role, read_users
 from agent.errors import ConfigurationError
 from agent.settings import Settings
 
