@@ -14,10 +14,10 @@ PYTEST_WORKERS ?= 4
 SEEDS ?= 0-9
 JOBS ?= 1
 
-.PHONY: help setup demo up test test-long faults nemesis bugs check format docs bench clean
+.PHONY: help setup demo up test test-long faults nemesis bugs check format docs screenshots bench clean
 
 help: ## list these
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## make .venv with everything that the others need; does nothing the second time
 	@echo "$(VENV) is ready"
@@ -66,6 +66,9 @@ format: $(READY) ## format the code, and mend what the linter can
 docs: $(READY) ## write docs/settings.md and docs/problems.md anew from the code
 	$(BIN)/python -m scripts.settings_doc
 	$(BIN)/python -m scripts.problems_doc
+
+screenshots: $(READY) ## photograph the pages of a made-up system for docs/dashboard.md; wants Chromium
+	$(BIN)/python -m scripts.screenshots
 
 bench: $(READY) ## measure, beside what else there is
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

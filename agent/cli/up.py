@@ -68,7 +68,7 @@ def _run(data: Path, stack: ExitStack, wrong: list[str]) -> None:
     from agent.api.keys import check_doors, read_keys
     from agent.cli.system.lines import Lines
     from agent.cli.system.surroundings import find_gaps
-    from agent.dashboard.users import read_users
+    from agent.dashboard.entry.users import read_users
     from agent.embedded import Supervisor
 
     settings = quiet_settings()
@@ -196,8 +196,11 @@ def _tell_places(data: Path, gaps: Gaps, lines: Lines) -> None:
 
 
 def _places(data: Path, gaps: Gaps, settings: Settings) -> Iterator[str]:
+    from agent.cli.system.surroundings import dashboard_url
+
     yield f"everything is up; data in {_short(data)}"
     yield f"web            http://127.0.0.1:{settings.port} (/healthz, /readyz, /metrics)"
+    yield f"dashboard      {dashboard_url(settings.port)}"
     yield _place("mongodb", settings.mongodb_uri.get_secret_value(), "embedded" * gaps.mongodb)
     yield _place("redis", settings.redis_url.get_secret_value(), "embedded" * gaps.redis)
     for service in settings.registry.values():

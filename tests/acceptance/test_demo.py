@@ -27,3 +27,4 @@ def test_the_demo_ends_as_planned(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "All 363 contexts ended as planned" in done.stdout
     assert "make up" in done.stdout
+    assert "http://127.0.0.1:8000/dashboard" in done.stdout

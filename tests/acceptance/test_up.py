@@ -94,6 +94,8 @@ def test_it_says_where_everything_is(system: System) -> None:
     web = f"http://127.0.0.1:{system.agent.environment['PORT']}"
     assert web in system.said
     assert httpx.get(f"{web}/readyz").status_code == 200
+    assert f"dashboard      {web}/dashboard\n" in system.said
+    assert "Overview" in httpx.get(f"{web}/dashboard").text
 
 
 def test_status_shows_a_leader_and_the_workers(system: System) -> None:

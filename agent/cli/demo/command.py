@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,7 +28,9 @@ COLUMNS = (
 )  # fmt: skip
 MOST_DIFFERENCES = 20
 GO_ON = """\
-Go on: make up runs the whole system until Ctrl-C, and says how to put work in.
+Go on: make up runs the whole system until Ctrl-C, and says how to put work in. Its page is
+{page}, or where it says. To look there at what a demo did:
+  {demo} --keep
 README.md has the rest."""
 
 
@@ -56,6 +60,7 @@ def demo(
         finally:
             if keep or code == FAILED:
                 note(f"data and logs are kept in {folder}")
+                note(f"to see them on the page: {_program()} up --data {shlex.quote(str(folder))}")
             else:
                 shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(code)
@@ -116,10 +121,19 @@ def _print_table(out: Console, documents: Sequence[Document | None]) -> None:
         )
 
 
+def _program() -> str:
+    """This command as it was called; the demo has gone back to where it was."""
+    return shlex.quote(sys.argv[0])
+
+
 def _conclude(found: Sequence[str], contexts: int, seconds: float) -> int:
+    from agent.cli.system.surroundings import dashboard_url
+    from agent.settings import Settings
+
     if not found:
         say(f"All {contexts} contexts ended as planned, in {seconds:.1f} s altogether.")
-        say(GO_ON)
+        page = dashboard_url(Settings.model_fields["port"].default)
+        say(GO_ON.format(page=page, demo=f"{_program()} demo"))
         return FINE
     note(f"{len(found)} things are not as planned:")
     for line in found[:MOST_DIFFERENCES]:

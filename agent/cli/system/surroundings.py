@@ -55,6 +55,11 @@ def find_gaps(settings: Settings) -> Gaps:
     )
 
 
+def dashboard_url(port: int) -> str:
+    """Where the page is that shows what goes on."""
+    return f"http://127.0.0.1:{port}/dashboard"
+
+
 def environment_file(variables: Mapping[str, str]) -> str:
     """A file for a shell to read, so that commands in another terminal find what was started."""
     lines = (f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items()))

@@ -18,6 +18,8 @@ from scripts.spec.tlc import Verdict, read
 ROOT = FOLDER.parents[1]
 LEFT_OUT = {
     Change.POSTPONE,
+    Change.TAKE_BACK,
+    Change.RETRY_LATER,
     Change.ADOPT_FAIL,
     Change.EXPIRE,
     Change.RETRY_BLOCKED,

@@ -1,0 +1,1 @@
+"""`python -m scripts.screenshots`: pictures of the pages, over a system that is made up."""
