@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 import redis
 from argon2 import PasswordHasher
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, StorageState
 from pydantic import SecretStr
 from pymongo import MongoClient
 
@@ -18,29 +19,30 @@ from agent.projections.connection import connect_redis
 from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
 from bridge.views import Views
-from tests.acceptance.browser.visitor import PASSWORD, Visitor, running_browser
+from scripts.browser import running_browser
+from tests.acceptance.browser.visitor import PASSWORD, Visitor
 from tests.acceptance.web import Web, emptied, own_place, running_web
 
 ROLES = ("viewer", "operator", "admin")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """For one file of tests: as long as it runs, no other event loop may."""
+    """For the tests of this folder: as long as it runs, no other event loop may."""
     with running_browser() as browser:
         yield browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def place(
     mongodb_uri: str, redis_url: str, mongodb_client: MongoClient[Document]
 ) -> Iterator[dict[str, str]]:
-    """The environment of processes of one file of tests, with a place of their own."""
+    """The environment of the processes of these tests, with a place of their own."""
     with own_place(mongodb_uri, redis_url, mongodb_client) as place:
         yield place
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def served(place: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """A `web` in production, with a user of each role, named as the role."""
     quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
@@ -53,7 +55,7 @@ def served(place: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
         yield web
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def settings(place: dict[str, str]) -> Settings:
     """Of that place, in this process."""
     return Settings(
@@ -62,14 +64,14 @@ def settings(place: dict[str, str]) -> Settings:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def client(settings: Settings) -> Iterator[redis.Redis]:
     """The place's Redis."""
     with connect_redis(settings, max_connections=4) as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def connected(settings: Settings) -> Iterator[MongoContextRepository]:
     """The place's contexts, with all indexes."""
     repository = MongoContextRepository.connect(settings)
@@ -90,10 +92,11 @@ def repository(
     return connected
 
 
+Keep = Callable[[], None]
+
+
 @pytest.fixture
-def keep_views(
-    repository: MongoContextRepository, client: redis.Redis, settings: Settings
-) -> Callable[[], None]:
+def keep_views(repository: MongoContextRepository, client: redis.Redis, settings: Settings) -> Keep:
     """Does what the leading bridge does once a second: keep the lists in Redis true to MongoDB."""
 
     def keep() -> None:
@@ -102,19 +105,39 @@ def keep_views(
     return keep
 
 
+Sign = Callable[[str], StorageState]
+
+
+@pytest.fixture(scope="package")
+def signed_in(browser: Browser, served: Web) -> Sign:
+    """What a browser keeps in which somebody of this role has signed in. Each does so once: so
+    many of one address may try."""
+
+    @cache
+    def keep(role: str) -> StorageState:
+        person = Visitor(browser, served.url)
+        person.sign_in(role)
+        person.page.wait_for_url("**/dashboard")
+        kept = person.context.storage_state()
+        person.close()
+        return kept
+
+    return keep
+
+
 Meet = Callable[..., Visitor]
 
 
 @pytest.fixture
-def meet(browser: Browser, served: Web, repository: MongoContextRepository) -> Iterator[Meet]:
+def meet(
+    browser: Browser, served: Web, signed_in: Sign, repository: MongoContextRepository
+) -> Iterator[Meet]:
     """People who visit; at the end no browser may have complained of anything."""
     people: list[Visitor] = []
 
     def somebody(role: str | None = None, **options: Any) -> Visitor:
-        people.append(person := Visitor(browser, served.url, **options))
-        if role is not None:
-            person.sign_in(role)
-            person.page.wait_for_url("**/dashboard")
+        session = signed_in(role) if role is not None else None
+        people.append(person := Visitor(browser, served.url, session=session, **options))
         return person
 
     yield somebody
