@@ -39,6 +39,8 @@ class Only(StrEnum):
     LISTENERS = "listeners"
     SUBMISSIONS = "submissions"
     BATCHES = "batches"
+    PAGES = "pages"
+    OPEN_PAGES = "open-pages"
 
 
 @cli.command()
@@ -106,6 +108,8 @@ def _chosen(only: list[Only] | None) -> list[tuple[str, Measure]]:
         idle,
         in_flight,
         listeners,
+        open_pages,
+        pages,
         pickup,
         submissions,
         throughput,
@@ -121,6 +125,8 @@ def _chosen(only: list[Only] | None) -> list[tuple[str, Measure]]:
         Only.LISTENERS: listeners.measure,
         Only.SUBMISSIONS: submissions.measure,
         Only.BATCHES: batches.measure,
+        Only.PAGES: pages.measure,
+        Only.OPEN_PAGES: open_pages.measure,
     }
     return [(str(name), measure) for name, measure in every.items() if not only or name in only]
 

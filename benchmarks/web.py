@@ -52,13 +52,16 @@ class Web:
 
 
 @contextmanager
-def running_web(bench: Bench, room: Room, service: Service) -> Iterator[Web]:
-    """A `web` that answers."""
+def running_web(
+    bench: Bench, room: Room, service: Service, more: Mapping[str, str] | None = None
+) -> Iterator[Web]:
+    """A `web` that answers, with more settings if there are any."""
     port = free_port()
     env = environment(room, service, 1) | {
         "PORT": str(port),
         "AGENT_API_KEYS": f"bench:admin:{SECRET}",
         "AGENT_API_RATE_LIMIT": "100000",
+        **(more or {}),
     }
     handle = bench.start("web", (sys.executable, "-m", "agent.api"), env)
     try:
