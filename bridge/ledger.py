@@ -1,4 +1,4 @@
-"""When each job of this bridge last ran, how long that took, and what last went wrong.
+"""When each duty of this bridge last ran, how long that took, and what last went wrong.
 
 Kept in memory and told with each sign of life: a run costs two looks at the clock.
 """
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from agent.errors import AgentError
 from agent.logs import mask_secrets
-from agent.projections.bridges import JobView
+from agent.projections.bridges import DutyView
 from agent.words import shortened
 
 LONGEST_ERROR = 300
@@ -21,7 +21,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(slots=True)
-class _Job:
+class _Duty:
     ended: float = 0.0
     took: float = 0.0
     error: str | None = None
@@ -29,10 +29,10 @@ class _Job:
 
 
 class Ledger:
-    """The runs of all jobs. Any thread may write; each job is written by one at a time.
+    """The runs of all duties. Any thread may write; each duty is written by one at a time.
 
     Args:
-        every: how often jobs come by themselves, in seconds.
+        every: how often duties come by themselves, in seconds.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Ledger:
     ) -> None:
         self._every = dict(every or {})
         self._monotonic = monotonic
-        self._jobs: dict[str, _Job] = {}
+        self._duties: dict[str, _Duty] = {}
 
     def run(self, name: str, part: Callable[[], _Value]) -> _Value:
-        """Run a job once, and give what it gives; what it raises goes on."""
+        """Run a duty once, and give what it gives; what it raises goes on."""
         began = self._monotonic()
         try:
             value = part()
@@ -62,32 +62,32 @@ class Ledger:
 
     def forget(self) -> None:
         """What was before it stands by, or leads again, is told no more."""
-        self._jobs = {}
+        self._duties = {}
 
-    def views(self) -> list[JobView]:
-        """All jobs that ran, by name."""
+    def views(self) -> list[DutyView]:
+        """All duties that ran, by name."""
         now = self._monotonic()
-        return [self._view(name, job, now) for name, job in sorted(self._jobs.copy().items())]
+        return [self._view(name, duty, now) for name, duty in sorted(self._duties.copy().items())]
 
     def _note(self, name: str, began: float, error: str | None = None) -> None:
         ended = self._monotonic()
-        before = self._jobs.get(name)
+        before = self._duties.get(name)
         # a new one each time, so that whoever reads never sees half of it
-        job = _Job(ended, ended - began)
+        duty = _Duty(ended, ended - began)
         if error is not None:
-            job.error, job.failed = error, ended
+            duty.error, duty.failed = error, ended
         elif before is not None:
-            job.error, job.failed = before.error, before.failed
-        self._jobs[name] = job
+            duty.error, duty.failed = before.error, before.failed
+        self._duties[name] = duty
 
-    def _view(self, name: str, job: _Job, now: float) -> JobView:
-        return JobView(
+    def _view(self, name: str, duty: _Duty, now: float) -> DutyView:
+        return DutyView(
             name,
-            age_seconds=round(now - job.ended, 3),
-            took_seconds=round(job.took, 6),
+            age_seconds=round(now - duty.ended, 3),
+            took_seconds=round(duty.took, 6),
             every_seconds=self._every.get(name),
-            error=job.error,
-            error_age_seconds=None if job.error is None else round(now - job.failed, 3),
+            error=duty.error,
+            error_age_seconds=None if duty.error is None else round(now - duty.failed, 3),
         )
 
 

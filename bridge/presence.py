@@ -1,4 +1,4 @@
-"""The signs of life of this bridge: pages tell by them who stands by, and how the jobs go."""
+"""The signs of life of this bridge: pages tell by them who stands by, and how the duties go."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class SignsOfLife:
             leads=leads,
             listens=self._doorbell.listens,
             watches=self._doorbell.watches,
-            jobs=self._ledger.views() if leads else [],
+            duties=self._ledger.views() if leads else [],
             bounds={name: str(room.bound) for name, room in dict(self._rooms).items()}
             if leads
             else {},

@@ -22,7 +22,7 @@ def running_browser() -> Iterator[Browser]:
     """
     named = os.environ.get(VARIABLE)
     path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert path, f"no Chromium: run `make setup` as root, or name one in {VARIABLE}"
+    assert path, f"no Chromium: install it (`apt-get install chromium`), or name one in {VARIABLE}"
     with sync_playwright() as playwright:
         # as root it starts without its sandbox only; it visits our own pages alone
         browser = playwright.chromium.launch(

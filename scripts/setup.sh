@@ -62,7 +62,12 @@ pip install --quiet --constraint constraints.txt --editable '.[embedded]' \
 
 # The pages are tested in a real browser
 has_browser() {
-    [ -n "${AGENT_TEST_BROWSER:-}" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null
+    local name
+    [ -z "${AGENT_TEST_BROWSER:-}" ] || return 0
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        ! command -v "$name" >/dev/null || return 0
+    done
+    return 1
 }
 
 if ! has_browser && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then

@@ -123,7 +123,7 @@ def _retried(document: Document, at: str) -> str:
     failures, most = document.get("failures", 0), document.get("max_attempts", 0)
     if failures == 0 and document.get("generation"):
         last = _last_error(document)
-        return f"it was begun anew, and waits {at}, so that not all begin at once{last}"
+        return f"it was begun anew, and waits {at} for its turn{last}"
     return f"it waits {at} after failure {failures} of {most} at most{_last_error(document)}"
 
 

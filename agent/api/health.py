@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import redis
@@ -18,8 +19,21 @@ from agent.projections.connection import translate_redis_errors
 CACHE_SECONDS = 2.0
 """However many ask, MongoDB and Redis are asked once in that time."""
 
+FAILED_SECONDS = 1.0
+"""For so long it is not asked again what has just failed: many wait, and each try takes seconds."""
+
 Finding = dict[str, Any]
 _Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held(Generic[_Value]):
+    """What was computed at that turn, or the error that came of it; good until then."""
+
+    turn: int
+    until: float
+    value: list[_Value]
+    error: AgentError | None
 
 
 class Cached(Generic[_Value]):
@@ -36,19 +50,36 @@ class Cached(Generic[_Value]):
         self._seconds = seconds
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._held: tuple[float, _Value] | None = None
+        self._held: _Held[_Value] | None = None
+        self._turn = 0
 
     def __call__(self) -> _Value:
+        """The value.
+
+        Raises:
+            AgentError: a server does not answer; that is told for a moment without asking it again.
+        """
+        asked = self._turn
         with self._lock:
-            if self._held is None or self._monotonic() - self._held[0] >= self._seconds:
-                value = self._compute()
-                self._held = (self._monotonic(), value)
-            return self._held[1]
+            held = self._held
+            if held is None or held.turn < asked or self._monotonic() >= held.until:
+                held = self._held = self._ask()
+        if held.error is not None:
+            raise held.error
+        return held.value[0]
 
     def forget(self) -> None:
-        """Compute it anew for whoever asks next."""
-        with self._lock:
-            self._held = None
+        """Compute it anew for whoever asks from now on. Waits for nobody."""
+        self._turn += 1
+
+    def _ask(self) -> _Held[_Value]:
+        turn, error, value = self._turn, None, list[_Value]()
+        try:
+            value.append(self._compute())
+        except AgentError as exc:
+            error = exc
+        seconds = self._seconds if error is None else min(self._seconds, FAILED_SECONDS)
+        return _Held(turn, self._monotonic() + seconds, value, error)
 
 
 class HealthSource(Protocol):

@@ -40,23 +40,28 @@ def up(
     data: Annotated[
         Path, typer.Option(metavar="DIR", file_okay=False, help="Where everything is kept.")
     ] = Path(".agent"),
+    sample: Annotated[
+        bool,
+        typer.Option("--sample", help="Keep asking the sandboxes, so that there is much to see."),
+    ] = False,
 ) -> None:
     """Run the whole system until Ctrl-C: web, one bridge, one worker process per service type.
 
     Embedded servers stand in for MongoDB and Redis unless MONGODB_URI and REDIS_URL are set, and
     in development (AGENT_ENV) a sandbox for each service whose …_BASE_URL is not set. What dies is
-    started again.
+    started again. With --sample it has something to do from the beginning: calls of the sandboxes
+    that succeed, fail, are refused and are tried again.
     """
     from agent.cli.system.stopping import stoppable
 
     wrong: list[str] = []
     with stoppable(), ExitStack() as stack:
-        _run(data.absolute(), stack, wrong)
+        _run(data.absolute(), stack, wrong, sample=sample)
     if wrong:
         raise ConfigurationError(f"{wrong[0]} does not start with these settings; it says why")
 
 
-def _run(data: Path, stack: ExitStack, wrong: list[str]) -> None:
+def _run(data: Path, stack: ExitStack, wrong: list[str], *, sample: bool) -> None:
     """Start everything, and wait for `Stop`; the stack then stops it, workers first.
 
     Args:
@@ -73,6 +78,11 @@ def _run(data: Path, stack: ExitStack, wrong: list[str]) -> None:
 
     settings = quiet_settings()
     gaps = find_gaps(settings)
+    if sample and not (gaps.mongodb and len(gaps.sandboxed) == len(settings.registry)):
+        raise ConfigurationError(
+            "--sample is for an embedded MongoDB and sandboxes alone; unset MONGODB_URI and "
+            "…_BASE_URL, and set AGENT_ENV=development"
+        )
     check_doors(settings, read_keys(settings), has_users=bool(read_users(settings)))
     queues = [service.queue for service in settings.registry.values()]
     lines = Lines(console(), [*OURS, *queues])
@@ -86,6 +96,8 @@ def _run(data: Path, stack: ExitStack, wrong: list[str]) -> None:
     _start_processes(settings, supervisor, lines, stack)
     _write_environment(data, started, stack)
     _tell_places(data, gaps, lines)
+    if sample:
+        _start_sample(lines, stack)
     try:
         threading.Event().wait()
     finally:
@@ -154,6 +166,16 @@ def _start_processes(
         )
     if missing:
         lines.tell("agent", f"still missing: {', '.join(missing)}", "WARNING")
+
+
+def _start_sample(lines: Lines, stack: ExitStack) -> None:
+    from agent.cli.system.sample import keep_asking
+
+    ends = threading.Event()
+    asking = threading.Thread(target=keep_asking, args=(lines, ends), name="sample")
+    asking.start()
+    stack.callback(asking.join)
+    stack.callback(ends.set)
 
 
 def _start(commands: list[Command], supervisor: Supervisor, lines: Lines) -> list[Handle]:

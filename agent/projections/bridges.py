@@ -1,4 +1,4 @@
-"""Which bridges are alive, and how the jobs of each of them go.
+"""Which bridges are alive, and how the duties of each of them go.
 
 Each beats every two seconds, in one command, whether it leads or stands by. As with workers the
 time is Redis's, and ages are told, so that hosts need not agree about it. Who leads stands in
@@ -17,8 +17,8 @@ from agent.projections.connection import translate_redis_errors
 from agent.projections.presence import LIVE, READ
 
 FORGOTTEN = timedelta(minutes=10)
-"""After its last beat a bridge, and what its jobs did, is shown for so long."""
-MOST_JOBS = 50
+"""After its last beat a bridge, and what its duties did, is shown for so long."""
+MOST_DUTIES = 50
 
 BEAT = f"""
 local time = redis.call('TIME')
@@ -37,8 +37,8 @@ end
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
-    """One job of a bridge, as it was at its last beat.
+class DutyView:
+    """One duty of a bridge, as it was at its last beat.
 
     Args:
         age_seconds: since its last run ended; None if there was none yet.
@@ -70,7 +70,7 @@ class BridgeView:
         leads: whether it held itself to be the leader.
         listens: whether it hears the doorbell over Redis.
         watches: whether it hears of inserts over MongoDB's change stream; only the leader asks.
-        jobs: those that it has done since it began to lead.
+        duties: those that it has done since it began to lead.
         bounds: by service, what keeps more of it from starting.
         beat_age_seconds: since that beat, when read; not stored.
     """
@@ -83,7 +83,7 @@ class BridgeView:
     leads: bool
     listens: bool
     watches: bool
-    jobs: list[JobView] = field(default_factory=list)
+    duties: list[DutyView] = field(default_factory=list)
     bounds: dict[str, str] = field(default_factory=dict)
     beat_age_seconds: float = 0.0
 
@@ -109,7 +109,7 @@ class Bridges:
         self._read = client.register_script(READ)
 
     def beat(self, view: BridgeView) -> None:
-        """Say that this bridge lives, and how its jobs go."""
+        """Say that this bridge lives, and how its duties go."""
         info = _VIEW.dump_json(view, exclude={"beat_age_seconds"}, exclude_none=True)
         with translate_redis_errors():
             self._beat(keys=self._keys, args=[view.owner, info])
@@ -138,15 +138,15 @@ def _view(info: str, age: float) -> BridgeView | None:
     except ValidationError:
         return None
     age = max(0.0, age)
-    jobs = [
+    duties = [
         replace(
-            job,
-            age_seconds=_older(job.age_seconds, age),
-            error_age_seconds=_older(job.error_age_seconds, age),
+            duty,
+            age_seconds=_older(duty.age_seconds, age),
+            error_age_seconds=_older(duty.error_age_seconds, age),
         )
-        for job in view.jobs[:MOST_JOBS]
+        for duty in view.duties[:MOST_DUTIES]
     ]
-    return replace(view, jobs=jobs, beat_age_seconds=age)
+    return replace(view, duties=duties, beat_age_seconds=age)
 
 
 def _older(seconds: float | None, by: float) -> float | None:

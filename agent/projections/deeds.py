@@ -23,8 +23,8 @@ from agent.projections.connection import translate_redis_errors
 UNDO_WITHIN = timedelta(minutes=10)
 KEPT_OPEN = timedelta(hours=1)
 """What nobody goes on with by then is left as it is."""
-HELD_SECONDS = 60
-"""Longer than MongoDB is waited for; who died in a piece is waited for as long."""
+HELD_SECONDS = 120
+"""Longer than a piece may take when MongoDB fails over; who died in one is waited for as long."""
 CHUNK = 500
 MOST_SHOWN = 5
 COUNTS = ("total", "place", "changed", "moved_on", "refused", "unsure", "late")
@@ -59,6 +59,7 @@ class DeedState:
             since a process died with a piece of them.
         late: by so many seconds what is spread in time begins later than was meant.
         open_piece: a piece of so many from there on was begun, and it was not said how it ended.
+        opened_at: when that was, in seconds since 1970.
         is_over: nothing is done any more.
         is_undone: somebody has taken it back.
         noted: of so many it is known how they were before.
@@ -74,6 +75,7 @@ class DeedState:
     unsure: int = 0
     late: int = 0
     open_piece: int = 0
+    opened_at: float = 0.0
     is_over: bool = False
     is_undone: bool = False
     noted: int = 0
@@ -152,12 +154,12 @@ class Deeds:
                 with translate_redis_errors():
                     self._client.eval(GIVE_BACK, 1, key, token)
 
-    def next_piece(self, state: DeedState, size: int) -> list[str]:
+    def next_piece(self, state: DeedState, size: int, now: float) -> list[str]:
         """The next items, written down as begun. A piece that was left open comes again."""
         size = min(state.open_piece or size, state.left)
         with translate_redis_errors(), self._client.pipeline(transaction=True) as pipeline:
             pipeline.lrange(self._key(state.id, ":items"), state.place, state.place + size - 1)
-            pipeline.hset(self._key(state.id), "open", size)
+            pipeline.hset(self._key(state.id), mapping={"open": size, "opened_at": now})
             pipeline.expire(self._key(state.id, ":held"), HELD_SECONDS)
             items, *_ = pipeline.execute()
         return list(items)
@@ -199,6 +201,7 @@ def _state(deed_id: str, found: Mapping[str, str], noted: int) -> DeedState | No
     except (KeyError, ValueError):
         return None
     return DeedState(
-        deed_id, told, **counts, open_piece=int(found.get("open", 0)), noted=noted,
+        deed_id, told, **counts, open_piece=int(found.get("open", 0)),
+        opened_at=float(found.get("opened_at", 0)), noted=noted,
         is_over="over" in found, is_undone="undone" in found,
     )  # fmt: skip

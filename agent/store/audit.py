@@ -65,6 +65,15 @@ class Audit(Store):
         with suppress(AlreadyStored), translated():
             self.database["audit_outcomes"].insert_one(outcome)
 
+    def has_outcome(self, entry_id: str) -> bool:
+        """Whether it stands there already what came of it.
+
+        Raises:
+            StoreUnavailable: MongoDB did not answer.
+        """
+        with translated():
+            return self.database["audit_outcomes"].find_one({"_id": entry_id}) is not None
+
     def page_of_audit(
         self, *, limit: int, who: str | None = None, after: Place | None = None
     ) -> list[Document]:

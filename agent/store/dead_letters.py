@@ -215,7 +215,7 @@ class DeadLetterReads(Store):
         begins_at = now - TREND_STEPS * TREND_STEP
         lately = FAILED | place | {"completed_at": {"$gte": max(since or begins_at, begins_at)}}
         by_step = self._aggregate(
-            [{"$match": lately}, {"$limit": COUNTED + 1},
+            [{"$match": lately}, {"$sort": {"completed_at": -1}}, {"$limit": COUNTED + 1},
              {"$group": {"_id": _step(now), "count": {"$sum": 1}}}],
             hint=INDEX,
         )  # fmt: skip
@@ -255,7 +255,7 @@ def _folded(groups: Sequence[Document]) -> list[Document]:
             continue
         if not kind["count"]:
             kind |= {name: group[name] for name in ("last_at", "example")}
-        kind["first_at"] = group["first_at"]
+        kind["first_at"] = group["first_at"] or kind["first_at"]
         kind["count"] += group["count"]
         kind["steps"][group["_id"]["step"]] = group["count"]
     return [{**each, "trend": _trend(each["steps"])} for each in kinds.values()]

@@ -107,6 +107,11 @@ class Operations(Store):
         """How many contexts each service type has in each status. Reads a whole index."""
         return _by_place(self._aggregate([{"$group": PLACES}], hint="by_service"))
 
+    def estimated_count(self) -> int:
+        """About how many contexts there are, by what the server keeps of the collection."""
+        with translated():
+            return self.contexts.estimated_document_count()
+
     def count_open(self, up_to: int) -> tuple[dict[str, dict[str, int]], bool]:
         """How many contexts of each service type are not final, by status; and whether that is all.
 

@@ -113,13 +113,23 @@ class Undone(Store):
         now = self.now()
         ids = {"$in": [each.context_id for each in before]}
         found = self._find({"_id": ids, "status": str(Status.CANCELLED)}, RETRIED)
+        found = [each for each in found if not _is_too_late(each, now)]
+        ended = self._cancelled_wholes(found)
         due = {place_of(each.context_id): each for each in before}
         writes = []
         for document in found:
             was = due.get(place_of(document["_id"]))
-            if was is not None and _is_as_left(document, was):
+            if was is not None and _is_as_left(document, was) and not _is_part(document, ended):
                 writes.append(retry_of(now, document, False, available_at=was.available_at))
         return self._undo(writes, len(before))
+
+    def _cancelled_wholes(self, children: Sequence[Document]) -> set[str]:
+        """Those of their parents that somebody has cancelled as a whole, which stands."""
+        parents = [each["parent_id"] for each in children if each.get("parent_id") is not None]
+        if not parents:
+            return set()
+        asked = {"_id": {"$in": parents}, "cancelling": True}
+        return {place_of(each["_id"]) for each in self._find(asked, {"_id": 1})}
 
     def _undo(self, writes: Sequence[Write], meant: int) -> Progress:
         changed, refused = self._write_batch(writes)
@@ -127,13 +137,22 @@ class Undone(Store):
         return progress.and_then(matched=meant, changed=changed, refused=refused)
 
 
-def place_of(context_id: Any) -> tuple[str, str]:
+def place_of(context_id: Any) -> str:
     """Ids need not be hashable, and `1` is another one than `"1"`."""
-    return type(context_id).__name__, repr(context_id)
+    return json.dumps(encode_id(context_id))
 
 
 def _is_as_left(document: Document, was: Before) -> bool:
     return all(document.get(name, ABSENT) == value for name, value in was.read.items())
+
+
+def _is_too_late(document: Document, now: datetime) -> bool:
+    deadline = document.get("deadline_at")
+    return isinstance(deadline, datetime) and deadline <= now
+
+
+def _is_part(document: Document, wholes: set[str]) -> bool:
+    return place_of(document.get("parent_id")) in wholes
 
 
 def _number(moment: datetime) -> int:

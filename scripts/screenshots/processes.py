@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from agent.models import Document
-from agent.projections.bridges import Bridges, BridgeView, JobView
+from agent.projections.bridges import Bridges, BridgeView, DutyView
 from agent.projections.presence import Presence, Running, WorkerView
 from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
@@ -23,7 +23,7 @@ from scripts.screenshots.making import worker_of
 BEAT_SECONDS = 2.0
 LEASE = timedelta(seconds=15)
 LEADER, STANDBY = "bridge:bridge-6d4:31:9c0f22ab", "bridge:bridge-a18:29:77e0b4d1"
-JOBS = (
+DUTIES = (
     ("look", 0.3, 0.0021, 1.0), ("promote", 0.3, 0.0043, None), ("adopt", 4.1, 0.0016, 30.0),
     ("admit", 0.3, 0.0118, None), ("settle", 0.8, 0.0064, 1.0), ("batches", 419.0, 1.32, None),
     ("schedules", 0.8, 0.0019, 1.0), ("rescue", 3.2, 0.0037, 5.0), ("recovery", 4.4, 0.0092, 5.0),
@@ -73,16 +73,16 @@ def write_gone(client: redis.Redis, settings: Settings, now: datetime) -> None:
 
 def bridges(now: datetime) -> list[BridgeView]:
     """One that leads, and one that stands by."""
-    jobs = [JobView(name, age, took, every) for name, age, took, every in JOBS]
-    return [_bridge(LEADER, now, jobs), _bridge(STANDBY, now)]
+    duties = [DutyView(name, age, took, every) for name, age, took, every in DUTIES]
+    return [_bridge(LEADER, now, duties), _bridge(STANDBY, now)]
 
 
-def _bridge(owner: str, now: datetime, jobs: Sequence[JobView] = ()) -> BridgeView:
+def _bridge(owner: str, now: datetime, duties: Sequence[DutyView] = ()) -> BridgeView:
     _, host, pid, _ = owner.split(":")
     return BridgeView(
-        owner=owner, host=host, pid=int(pid), version=version("agent"), leads=bool(jobs),
-        started_at=(now - timedelta(hours=7)).isoformat(), listens=True, watches=bool(jobs),
-        jobs=list(jobs),
+        owner=owner, host=host, pid=int(pid), version=version("agent"), leads=bool(duties),
+        started_at=(now - timedelta(hours=7)).isoformat(), listens=True, watches=bool(duties),
+        duties=list(duties),
     )  # fmt: skip
 
 

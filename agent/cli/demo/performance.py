@@ -14,6 +14,7 @@ from agent.cli.demo.bodies import stored_templates
 from agent.cli.demo.plan import Planned
 from agent.cli.demo.progress import teller
 from agent.cli.demo.stage import Stage
+from agent.cli.opened import Opened
 from agent.intake.context_manager import ContextManager
 from agent.intake.request_service import RequestService, read_request
 from agent.intake.templates import TemplateSource
@@ -71,16 +72,9 @@ class Performance:
 
     def _put_in(self) -> None:
         """Store all of it, as applications and other programs would."""
-        settings = self._stage.opened.settings
-        for template in stored_templates():
-            self._repository.store_template(template)
-        service = RequestService(
-            ContextManager(self._repository, self._repository.now, settings.registry, settings),
-            TemplateSource(self._repository, registry=settings.registry),
-            settings.registry,
-        )
+        service = service_of(self._stage.opened)
         for planned in self._plan:
-            self._ids.append(_put_one_in(planned, service, self._repository))
+            self._ids.append(put_in(planned, service, self._repository, source="demo"))
             if time.monotonic() - self._told_at > LOOK_SECONDS:
                 self._look()
 
@@ -93,13 +87,26 @@ class Performance:
         return all(done[name] >= total for name, total in self._totals.items())
 
 
-def _put_one_in(
-    planned: Planned, service: RequestService, repository: MongoContextRepository
+def service_of(opened: Opened) -> RequestService:
+    """What takes the requests of the plan; the templates that they name are stored first."""
+    repository, settings = opened.repository, opened.settings
+    for template in stored_templates():
+        repository.store_template(template)
+    return RequestService(
+        ContextManager(repository, repository.now, settings.registry, settings),
+        TemplateSource(repository, registry=settings.registry),
+        settings.registry,
+    )
+
+
+def put_in(
+    planned: Planned, service: RequestService, repository: MongoContextRepository, *, source: str
 ) -> Any:
+    """Store one of the plan, as an application or another program would; its id."""
     if planned.document is not None:
         repository.insert_contexts([dict(planned.document)])
         return planned.document["_id"]
-    context_id = service.submit(read_request(planned.submitted(repository.now())), source="demo")
+    context_id = service.submit(read_request(planned.submitted(repository.now())), source=source)
     if planned.course.cancelled:
         repository.cancel(context_id)
     return context_id

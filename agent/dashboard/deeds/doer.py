@@ -19,7 +19,14 @@ from starlette.requests import Request
 
 from agent.dashboard import words
 from agent.dashboard.deeds.said import KINDS, UNDO
-from agent.dashboard.deeds.work import caught_up, counted, moment_of, work
+from agent.dashboard.deeds.work import (
+    caught_up,
+    counted,
+    may_be_done_again,
+    moment_of,
+    passed_over,
+    work,
+)
 from agent.dashboard.entry.sign_in import asking_address
 from agent.dashboard.house import House, reason_of
 from agent.errors import BrokerUnavailable, RequestInvalid
@@ -75,6 +82,7 @@ class Doer:
 
         Raises:
             StoreUnavailable: MongoDB did not answer. What was begun can be gone on with.
+            BrokerUnavailable: Redis did not answer, and nothing is done.
         """
         told = self._told(request, kind, on, back, **more)
         deed_id = self._note(request, done or KINDS[kind].done, on, reason_of(request))
@@ -83,7 +91,11 @@ class Doer:
         try:
             self.deeds.begin(deed_id, told, written)
         except BrokerUnavailable:
-            return self._without_redis(state, written)
+            if kind == "retry":  # which may be done twice, if Redis has it all the same
+                return self._without_redis(state, written)
+            said = "Redis did not answer"
+            self.house.repository.note_outcome(deed_id, count=0, error=said)
+            raise
         return self.go_on(state)
 
     def take_back(self, request: Request, deed_id: str) -> DeedState:
@@ -116,6 +128,11 @@ class Doer:
             found = self.deeds.find(state.id)
             if not is_ours or found is None or found.is_over:
                 return found or state
+            if self.house.repository.has_outcome(state.id):  # given up, or done without Redis
+                self.deeds.end(state.id)
+                return replace(found, is_over=True)
+            if not may_be_done_again(found, self.house.repository.now().timestamp()):
+                found = passed_over(found)
             state, began, done = found, time.monotonic(), list[str]()
             try:
                 while state.left:
@@ -142,22 +159,21 @@ class Doer:
                 if found.is_over:
                     return found
                 if is_ours:
-                    lost = found.open_piece
-                    place, unsure = found.place + lost, found.unsure + lost
-                    return self._end(replace(found, place=place, unsure=unsure))
+                    return self._end(passed_over(found))
             if time.monotonic() > until:
                 return found
             threading.Event().wait(0.1)
 
     def _piece(self, state: DeedState) -> tuple[DeedState, Sequence[str]]:
-        items = self.deeds.next_piece(state, PIECE)
+        now = self.house.repository.now()
+        items = self.deeds.next_piece(state, PIECE, now.timestamp())
         if not items:  # Redis has lost them
             raise RequestInvalid("Redis has lost what was still to be done")
 
         def note(before: Sequence[Before]) -> None:
             self.deeds.note_before(state.id, [each.to_json() for each in before])
 
-        state = caught_up(state, self.house.repository.now())
+        state = caught_up(state, now)
         state = counted(state, len(items), work(self.house.repository, state, items, note))
         self.deeds.count(state)
         return state, items

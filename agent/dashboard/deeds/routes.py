@@ -20,7 +20,7 @@ from agent.projections.deeds import DeedState
 RETRIES, DEAD = f"{HOME}/retries", f"{HOME}/dead"
 DEED_ID = re.compile(r"aud_[0-9A-Z]{26}")
 AWAY = "MongoDB does not answer; it is tried again."
-BUSY = "Another process is at it, or has died in it; then it goes on within a minute."
+BUSY = "Another process is at it, or has died in it; then it goes on within two minutes."
 GONE = ("What was still to be done is not known any more. The audit tells whether it was finished; "
         "what is left can be chosen anew.")  # fmt: skip
 

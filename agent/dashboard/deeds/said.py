@@ -88,7 +88,8 @@ def rate_words(count: int, spread: Spread) -> str:
 def undo_of(state: DeedState) -> Undo | None:
     """How a deed is taken back, if it can be."""
     says = kind_of(state).undo
-    can = says and state.is_over and state.changed and state.noted and not state.is_undone
+    is_done = state.is_over and bool(state.changed or state.unsure)
+    can = is_done and state.noted and not state.is_undone
     return Undo(state.id, says) if says and can else None
 
 

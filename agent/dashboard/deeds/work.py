@@ -17,6 +17,8 @@ from agent.store.selection import Selection
 from agent.store.spread import Spread
 from agent.store.undone import Before
 
+SOON = timedelta(minutes=3)
+"""After a piece was begun: little has been done, has failed and waits again by then."""
 LATE = timedelta(seconds=5)
 """By which what is spread in time may be behind: no longer than a press or two."""
 
@@ -57,6 +59,21 @@ def _undo(
     if kind == "undo-postpone" and until is not None:
         return repository.undo_postpone(before, until)
     return repository.undo_cancel(before)
+
+
+def may_be_done_again(state: DeedState, now: float) -> bool:
+    """Whether a piece that was left open, if there is one, is simply done once more: what was
+    changed meanwhile is told from what was meant. A retry that was let run is not, once it waits
+    again, so that holds for a short time only."""
+    kind = state.told["kind"]
+    is_told = kind == "retry" or kind.startswith(UNDO)
+    return not state.open_piece or is_told or now - state.opened_at < SOON.total_seconds()
+
+
+def passed_over(state: DeedState) -> DeedState:
+    """The same behind the piece that was left open: what came of that is not known."""
+    lost = state.open_piece
+    return replace(state, place=state.place + lost, unsure=state.unsure + lost, open_piece=0)
 
 
 def counted(state: DeedState, count: int, progress: Progress) -> DeedState:

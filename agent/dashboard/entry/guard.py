@@ -100,7 +100,7 @@ class Guard:
         if not self._is_open and not self._users:
             return self._no(request, "Nobody can sign in: set AGENT_DASHBOARD_USERS and "
                             "AGENT_SECRET_KEY, and start again.")  # fmt: skip
-        if caller is None and request.url.path not in FREE:
+        if caller is None and request.scope["path"] not in FREE:
             return _to_login(request)
         if request.method not in READING:
             return await self._refused_change(request, caller)
@@ -126,7 +126,7 @@ class Guard:
         return None
 
     def _may_change(self, request: Request, caller: Caller) -> bool:
-        own = request.url.path.startswith(LOGIN) or request.url.path == f"{HOME}/logout"
+        own = request.scope["path"].startswith(LOGIN) or request.scope["path"] == f"{HOME}/logout"
         return own or keys.Scope.OPERATE in caller.scopes
 
     def _no(self, request: Request, why: str) -> Response:
@@ -153,7 +153,7 @@ def _is_of_our_pages(request: Request) -> bool:
 def _to_login(request: Request) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=401, headers={"HX-Refresh": "true"})
-    path = request.url.path if request.method in READING else HOME
+    path = request.scope["path"] if request.method in READING else HOME
     query = f"?{request.url.query}" if request.url.query and path != HOME else ""
     return RedirectResponse(f"{LOGIN}?next={quote(path + query, safe='/')}", 303)
 

@@ -1,4 +1,4 @@
-"""`/dashboard/bridge`: which one leads, which stand by, and how the leader's jobs go."""
+"""`/dashboard/bridge`: which one leads, which stand by, and how the leader's duties go."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from agent.dashboard.house import House
 from agent.dashboard.pages import HOME
 from agent.errors import BrokerUnavailable
-from agent.projections.bridges import Bridges, BridgeView, JobView
+from agent.projections.bridges import Bridges, BridgeView, DutyView
 
 DOES: Mapping[str, str] = {
     "look": "looks whether anything is pending or due",
@@ -29,9 +29,9 @@ DOES: Mapping[str, str] = {
     "views": "keeps the lists and minutes in Redis true",
     "flush": "writes what it counted",
 }
-"""The jobs in the order of their weight; one that is not named here comes last."""
+"""The duties in the order of their weight; one that is not named here comes last."""
 PATIENCE = 10.0
-"""A job that comes by itself is late when it has missed a few turns, and this many seconds."""
+"""A duty that comes by itself is late when it has missed a few turns, and this many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ def bridge_router(house: House) -> APIRouter:
     def bridge(request: Request) -> Response:
         seen = house.look()
         shown = _shown(bridges, None if seen.leader is None else str(seen.leader["owner"]))
-        jobs = [] if shown is None or shown.leader is None else in_order(shown.leader.jobs)
+        duties = [] if shown is None or shown.leader is None else in_order(shown.leader.duties)
         return house.pages.render(
             request, "bridge.html", look=seen, leader=seen.leader, now=seen.now,
-            shown=shown, jobs=jobs, does=DOES, is_late=is_late,
+            shown=shown, duties=duties, does=DOES, is_late=is_late,
         )  # fmt: skip
 
     return router
@@ -85,17 +85,17 @@ def shown_of(known: Sequence[BridgeView], leader: str | None) -> Shown:
     )
 
 
-def in_order(jobs: Sequence[JobView]) -> list[JobView]:
-    """Jobs in the order of their weight."""
+def in_order(duties: Sequence[DutyView]) -> list[DutyView]:
+    """Duties in the order of their weight."""
     places = {name: place for place, name in enumerate(DOES)}
-    return sorted(jobs, key=lambda each: (places.get(each.name, len(places)), each.name))
+    return sorted(duties, key=lambda each: (places.get(each.name, len(places)), each.name))
 
 
-def is_late(job: JobView) -> bool:
-    """Whether a job that comes by itself has not come for long."""
-    if job.every_seconds is None or job.age_seconds is None:
+def is_late(duty: DutyView) -> bool:
+    """Whether a duty that comes by itself has not come for long."""
+    if duty.every_seconds is None or duty.age_seconds is None:
         return False
-    return job.age_seconds > 3 * job.every_seconds + PATIENCE
+    return duty.age_seconds > 3 * duty.every_seconds + PATIENCE
 
 
 def _place(each: BridgeView) -> tuple[str, int, str]:

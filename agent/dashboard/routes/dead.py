@@ -19,6 +19,7 @@ from agent.dashboard.deeds.work import selection_to
 from agent.dashboard.house import House, needed_reason
 from agent.dashboard.pages import HOME
 from agent.dashboard.pictures.trend import HEIGHT, WIDTH, trend_of
+from agent.dashboard.routes.retry_choice import MOST_AT_ONCE
 from agent.dashboard.words import number
 from agent.errors import RequestInvalid
 from agent.store.audit import LONGEST_REASON
@@ -30,8 +31,6 @@ from agent.words import moment
 
 PATH = f"{HOME}/dead"
 FIELDS = ("service", "kind", "since", "scope")
-MOST_AT_ONCE = 5_000
-"""Begun anew by one press."""
 RATE = re.compile(r"[0-9]{1,6}")
 EXAMPLES = (60, 600)
 """Of rates."""
@@ -74,7 +73,9 @@ def dead_router(house: House) -> APIRouter:
     @router.post("/retry")
     def retry(request: Request) -> Response:
         form = request.state.form
-        selection = _selection(house, given(form, FIELDS), until=_until(house, form))
+        selection = _selection(
+            house, given(form, FIELDS), until=_until(house, form) or repository.now()
+        )
         reason, rate = needed_reason(request), _rate(form, repository.now())
         if rate is not None and form.get("seen") != str(rate.per_minute):
             asked = given(form, (*FIELDS, "until", "rate"))

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
 
 from agent.dashboard.house import House
 from agent.dashboard.pages import HOME
@@ -28,14 +29,19 @@ def live_router(house: House) -> APIRouter:
     nudges = house.doors.nudges
     nudges.before_telling(house.look.forget)
 
-    def has_room() -> None:
-        if nudges.is_full:
+    def visitor(request: Request) -> str:
+        name: str = request.state.caller.name
+        if not nudges.has_room_for(name):
             raise HTTPException(503, "Too many pages are open; this one looks by itself.")
+        return name
 
-    @router.get(PATH, response_class=EventSourceResponse, dependencies=[Depends(has_room)])
-    async def live(turn: Annotated[int, Query()] = -1) -> AsyncIterator[ServerSentEvent]:
+    @router.get(PATH, response_class=EventSourceResponse)
+    async def live(
+        turn: Annotated[int, Query()] = -1,
+        who: str = Depends(visitor),
+    ) -> AsyncIterator[ServerSentEvent]:
         ends_at = time.monotonic() + LONGEST_SECONDS
-        async with nudges.listening(turn) as listener:
+        async with nudges.listening(who, turn) as listener:
             yield ServerSentEvent(retry=RECONNECT_MS, comment="listening")
             while not nudges.closing and (left := ends_at - time.monotonic()) > 0:
                 if await listener.wait(left) and not nudges.closing:

@@ -33,12 +33,17 @@ def overview_router(house: House) -> APIRouter:
         return house.pages.render(
             request, "overview.html", look=seen, troubles=list(troubles(seen)), now=seen.now,
             beside={name: beside(seen.others[name]) for name in [*seen.others][:MOST_BESIDE]},
-            is_new=not seen.others and not any(any(each.counts.values()) for each in seen.services),
+            is_new=not seen.others and all(is_nothing(each.counts) for each in seen.services),
             table=_table(charts, span), span=span.word, spans=[*SPANS],
             charts=f"{PATH}?span={span.word}",
         )  # fmt: skip
 
     return router
+
+
+def is_nothing(counts: Mapping[str, int | None]) -> bool:
+    """Whether it is known that there is nothing."""
+    return all(each == 0 for each in counts.values())
 
 
 def beside(counts: Mapping[str, int | None]) -> dict[str, int | None]:

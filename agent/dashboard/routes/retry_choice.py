@@ -18,7 +18,7 @@ PATH = f"{HOME}/retries"
 FILTERS = {"service": "service", "error": "error_type", "kind": "kind", "template": "template",
            "tag": "tag", "waits": "reason"}  # fmt: skip
 MOST_AT_ONCE = 5_000
-"""Changed by one press: whoever presses waits for it."""
+"""Begun by one press."""
 NAMED = 3
 """Ids that stand in the audit."""
 _IDS = TypeAdapter(list[str])

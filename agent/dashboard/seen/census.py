@@ -20,6 +20,8 @@ from agent.models import OPEN
 EXACT = 5_000
 """Up to so many contexts all are counted."""
 OPEN_COUNTED = 20_000
+AT_ONCE = 50_000
+"""More than so many are counted in the background only, though they were few the last time."""
 EVERY_SECONDS = 60.0
 REST_FACTOR = 60
 """At most a sixtieth of the time is spent on counting in the background."""
@@ -38,6 +40,9 @@ class Source(Protocol):
 
     def count_by_status(self) -> Exact:
         """All that there is."""
+
+    def estimated_count(self) -> int:
+        """About how many there are."""
 
     def count_open(self, up_to: int) -> tuple[Exact, bool]:
         """What is not final, and whether that is all of it."""
@@ -73,13 +78,16 @@ class Census:
         """
         if self._kept is None:
             self._count_if_due()
-        if self._kept is not None and _total(self._kept) <= EXACT:
+        if self._kept is not None and self._are_few(self._kept):
             self._kept = self._source.count_by_status()
             if _total(self._kept) <= EXACT:
                 return self._kept
         self._count_if_due()
         found, is_all = self._source.count_open(OPEN_COUNTED)
         return joined({**{name: {} for name in self._services}, **found}, is_all, self._kept)
+
+    def _are_few(self, kept: Exact) -> bool:
+        return _total(kept) <= EXACT and self._source.estimated_count() <= AT_ONCE
 
     def _count_if_due(self) -> None:
         with self._lock:

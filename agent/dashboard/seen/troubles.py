@@ -11,7 +11,7 @@ from agent.dashboard.seen.answers import said
 from agent.dashboard.seen.look import Look, ServiceView
 from agent.dashboard.seen.recent import FEWEST_CALLS, MINUTES, Recent
 from agent.dashboard.words import number, text
-from agent.words import span
+from agent.words import moment, span
 
 OLD = timedelta(minutes=10)
 """What has been due for longer than this is worth a word."""
@@ -44,8 +44,9 @@ def _of_service(service: ServiceView, now: datetime) -> Iterator[Trouble]:
     pause = service.pause
     if pause is not None and service.state is GateState.PAUSED:
         why = f": {text(pause.reason, LONGEST_REASON)}" if pause.reason else ""
+        until = f", until {moment(pause.until)}" if pause.until is not None else ""
         yield Trouble(f"{service.name} has been paused by {pause.by} for "
-                      f"{span(now - pause.since)}{why}; {waiting}.", "services")  # fmt: skip
+                      f"{span(now - pause.since)}{until}{why}; {waiting}.", "services")  # fmt: skip
     elif pause is not None:
         yield Trouble(f"{service.name} was paused by {pause.by}; one call finds out "
                       f"whether it is well again; {waiting}.", "services")  # fmt: skip

@@ -21,6 +21,7 @@
   let saved = SAVED;
   let savedAt = performance.now();
   let askedAt = savedAt;
+  let restAt = 0; // until then it does not ask, as something went wrong
   let timer = 0;
 
   function isUsed(live) {
@@ -43,7 +44,7 @@
     const now = performance.now();
     saved = Math.min(SAVED, saved + COMMANDS * (now - savedAt) / 1000);
     savedAt = now;
-    return Math.max(saved > 0 ? 0 : 0.1 - saved / COMMANDS, least - (now - askedAt) / 1000);
+    return Math.max(saved > 0 ? 0 : 0.1 - saved / COMMANDS, least - (now - askedAt) / 1000, (restAt - now) / 1000);
   }
 
   function again(seconds) {
@@ -61,6 +62,7 @@
       const live = document.getElementById("live");
       cost = Number(reply.headers.get("Agent-Cost")) || 0;
       if (reply.status === 200 && live && !isUsed(live)) return;
+      if (reply.status !== 200) restAt = performance.now() + refresh * 1000;
       isDue = true;
       event.preventDefault();
     };
@@ -99,6 +101,7 @@
   }
 
   stream.addEventListener("changed", mayBeOld);
+  stream.addEventListener("htmx:before:swap", (event) => event.preventDefault()); // it was refused
   stream.addEventListener("htmx:sse:after:connection", () => opened(true));
   for (const name of ["htmx:sse:before:connection", "htmx:sse:error", "htmx:sse:close"]) {
     stream.addEventListener(name, () => opened(false));

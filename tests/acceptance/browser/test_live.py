@@ -56,7 +56,7 @@ def test_a_context_shows_its_change_within_two_seconds(
         change(context_id)
         expect(person.page.locator("h1")).to_contain_text(status, timeout=TOLD_MS)
         took.append(time.monotonic() - began)
-    assert min(took) <= SOON_SECONDS
+    assert sorted(took)[1] <= SOON_SECONDS
     expect(link).to_be_focused()
     expect(person.page.locator("#live time:not(.ago):not([data-local])")).to_have_count(0)
 
@@ -75,7 +75,7 @@ def test_a_pause_by_somebody_else_is_shown(meet: Meet, repository: MongoContextR
 def test_what_is_to_be_tried_again_is_shown(
     meet: Meet, repository: MongoContextRepository, keep_views: Keep
 ) -> None:
-    """Its list is Redis's: what a bridge puts in is seen without a change of a context."""
+    """Its list is Redis's, which a bridge keeps."""
     person = meet("viewer")
     keep_views()
     person.go("/retries")
@@ -104,7 +104,7 @@ def test_a_part_that_somebody_uses_stays_as_it_is(
         expect(page.get_by_text("moved house")).to_be_visible(timeout=NOT_SHOWN_MS)
     expect(page.get_by_label("Why").first).to_have_value("a new key")
     page.keyboard.press("Escape")
-    expect(page.get_by_text("moved house")).to_be_visible()
+    expect(page.get_by_text("moved house")).to_be_visible(timeout=TOLD_MS)
 
 
 def test_a_hidden_page_ends_its_stream_and_catches_up_when_it_is_seen(
@@ -117,6 +117,7 @@ def test_a_hidden_page_ends_its_stream_and_catches_up_when_it_is_seen(
     person.go(f"/contexts/{context_id}")
     is_in(page, "live")
     look(page, is_hidden=True)
+    is_in(page, "polls")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     repository.cancel(context_id)

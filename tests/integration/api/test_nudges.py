@@ -12,6 +12,7 @@ from agent.api.nudges import Nudges
 from agent.errors import StoreUnavailable
 from agent.store.mongo_context_repository import MongoContextRepository
 from tests.factories import a_context
+from tests.waiting import wait_until
 
 SOON = 10.0
 
@@ -55,6 +56,11 @@ def run(source: Counted, act: Callable[[Nudges], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(within(), 3 * SOON))
 
 
+async def until(predicate: Callable[[], bool]) -> None:
+    """The same as `wait_until`, on the event loop."""
+    await asyncio.to_thread(wait_until, predicate, SOON)
+
+
 def insert(repository: MongoContextRepository, count: int = 1) -> None:
     repository.insert_contexts([a_context() for _ in range(count)])
 
@@ -68,7 +74,7 @@ def test_all_open_pages_are_told_of_a_change_by_one_look(
 
     async def act(nudges: Nudges) -> None:
         nudges.before_telling(lambda: forgot.append(nudges.turn))
-        async with nudges.listening(0) as one, nudges.listening(0) as other:
+        async with nudges.listening("ann", 0) as one, nudges.listening("ann", 0) as other:
             assert await one.wait(SOON)  # the stream is open
             assert await other.wait(SOON)
             await asyncio.to_thread(insert, repository)
@@ -85,7 +91,7 @@ def test_however_much_changes_it_looks_once_a_second(repository: MongoContextRep
     source = Counted(repository)
 
     async def act(nudges: Nudges) -> None:
-        async with nudges.listening(0) as listener:
+        async with nudges.listening("ann", 0) as listener:
             assert await listener.wait(SOON)
             began = asyncio.get_running_loop().time()
             for _ in range(100):
@@ -103,13 +109,13 @@ def test_a_page_that_was_made_before_the_last_change_is_told_at_once(
     """What came between its making and its stream is not lost."""
 
     async def act(nudges: Nudges) -> None:
-        async with nudges.listening(0) as first:
+        async with nudges.listening("ann", 0) as first:
             assert await first.wait(SOON)
             before = nudges.turn
             await asyncio.to_thread(insert, repository)
             while nudges.turn == before:
                 assert await first.wait(SOON)
-            async with nudges.listening(before) as late:
+            async with nudges.listening("ann", before) as late:
                 assert await late.wait(0)
 
     run(Counted(repository), act)
@@ -122,7 +128,7 @@ def test_without_change_streams_pages_are_told_every_so_often(
     """They look for themselves."""
 
     async def act(nudges: Nudges) -> None:
-        async with nudges.listening(0) as listener:
+        async with nudges.listening("ann", 0) as listener:
             for _ in range(3):
                 assert await listener.wait(SOON)
 
@@ -136,7 +142,7 @@ def test_a_mongodb_that_was_away_is_listened_to_again(repository: MongoContextRe
     source.fails = True
 
     async def act(nudges: Nudges) -> None:
-        async with nudges.listening(0) as listener:
+        async with nudges.listening("ann", 0) as listener:
             assert not await listener.wait(0.3)
             assert source.asked > 1
             source.fails = False
@@ -151,19 +157,70 @@ def test_nobody_looks_when_no_page_is_open(repository: MongoContextRepository) -
     source = Counted(repository)
 
     async def act(nudges: Nudges) -> None:
-        async with nudges.listening(0) as listener:
+        async with nudges.listening("ann", 0) as listener:
             assert await listener.wait(SOON)
-        while source.open:
-            await asyncio.sleep(0.02)
+        await until(lambda: not source.open)
         asked = source.asked
-        async with nudges.listening(nudges.turn) as listener:
-            while source.asked == asked:
-                await asyncio.sleep(0.02)
+        async with nudges.listening("ann", nudges.turn) as listener:
+            await until(lambda: source.asked > asked)
             nudges.close()
             await listener.wait(SOON)
 
     run(source, act)
     assert source.open == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_ends_at_once_though_mongodb_is_away(
+    repository: MongoContextRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for a turn, or for MongoDB, is woken."""
+    monkeypatch.setattr(module, "AWAY_SECONDS", 1000.0)
+    monkeypatch.setattr(module, "PACE_SECONDS", 1000.0)
+    source = Counted(repository)
+    source.fails = True
+
+    async def act(nudges: Nudges) -> None:
+        async with nudges.listening("ann", 0):
+            await until(lambda: source.asked > 0)
+            await nudges.pace()
+            waiting = asyncio.create_task(nudges.pace())
+            nudges.close()
+            await asyncio.wait_for(waiting, SOON)
+
+    run(source, act)
+
+
+def test_a_page_that_leaves_takes_no_turn(repository: MongoContextRepository) -> None:
+    """However often somebody opens and leaves one, those who stay are told."""
+
+    async def act(nudges: Nudges) -> None:
+        await nudges.pace()
+        gone = [asyncio.create_task(nudges.pace()) for _ in range(200)]
+        await asyncio.sleep(0)
+        for each in gone:
+            each.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        await asyncio.wait_for(nudges.pace(), SOON)
+
+    run(Counted(repository), act)
+
+
+def test_nobody_has_all_the_room(
+    repository: MongoContextRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One person only so many pages; all together no more than the process bears."""
+    monkeypatch.setattr(module, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(module, "MOST_LISTENERS", 3)
+
+    async def act(nudges: Nudges) -> None:
+        async with nudges.listening("ann", 0), nudges.listening("ann", 0):
+            assert not nudges.has_room_for("ann")
+            assert nudges.has_room_for("bo")
+            async with nudges.listening("bo", 0):
+                assert not nudges.has_room_for("bo")
+
+    run(Counted(repository), act)
 
 
 def test_pages_are_told_one_after_the_other(repository: MongoContextRepository) -> None:

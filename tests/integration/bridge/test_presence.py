@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 __all__ = ["new_bridge"]
 
 ALWAYS = {"look", "settle", "recovery", "views", "rescue", "schedules", "batches"}
-"""Jobs that run however little there is to do."""
+"""Duties that run however little there is to do."""
 
 
 @pytest.fixture(autouse=True)
@@ -50,15 +50,22 @@ def test_the_leader_tells_how_its_jobs_go_and_the_other_one_that_it_stands_by(
     stage.insert("ctx_1", "ctx_2")  # one of them is enqueued all the same
     seen(stage, first, lambda each: each.bounds.get("GENERATIVE") == "no worker is alive for it")
     view = seen(
-        stage, first, lambda each: {job.name for job in each.jobs} >= {*ALWAYS, "admit", "adopt"}
+        stage,
+        first,
+        lambda each: {duty.name for duty in each.duties} >= {*ALWAYS, "admit", "adopt"},
     )
     assert (view.leads, view.listens, view.is_alive) == (True, True, True)
-    jobs = {job.name: job for job in view.jobs}
-    assert all(job.error is None for job in jobs.values())
-    assert 0 <= (jobs["look"].took_seconds or 0) < 5
-    assert (jobs["look"].every_seconds, jobs["admit"].every_seconds) == (0.05, None)
+    duties = {duty.name: duty for duty in view.duties}
+    assert all(duty.error is None for duty in duties.values())
+    assert 0 <= (duties["look"].took_seconds or 0) < 5
+    assert (duties["look"].every_seconds, duties["admit"].every_seconds) == (0.05, None)
     standby = seen(stage, second, lambda each: each.listens)
-    assert (standby.leads, standby.watches, standby.jobs, standby.bounds) == (False, False, [], {})
+    assert (standby.leads, standby.watches, standby.duties, standby.bounds) == (
+        False,
+        False,
+        [],
+        {},
+    )
     second.stop()
     owners = [each.owner for each in Bridges(stage.client, stage.settings.namespace).all()]
     assert owners == [first.owner]
@@ -75,9 +82,9 @@ def test_a_job_that_fails_says_why(stage: Stage, new_bridge: NewBridge) -> None:
 
     bridge._rounds._admit.run = fail  # type: ignore[method-assign]
     stage.insert("ctx_1", "ctx_2")
-    view = seen(stage, bridge, lambda each: any(job.is_failing for job in each.jobs))
-    [failing] = [job for job in view.jobs if job.error]
+    view = seen(stage, bridge, lambda each: any(duty.is_failing for duty in each.duties))
+    [failing] = [duty for duty in view.duties if duty.error]
     assert (failing.name, failing.error) == ("admit", "Redis: redis://***@host refused")
     bridge._rounds._admit.run = well  # type: ignore[method-assign]
-    view = seen(stage, bridge, lambda each: not any(job.is_failing for job in each.jobs))
-    assert [job.name for job in view.jobs if job.error] == ["admit"]
+    view = seen(stage, bridge, lambda each: not any(duty.is_failing for duty in each.duties))
+    assert [duty.name for duty in view.duties if duty.error] == ["admit"]

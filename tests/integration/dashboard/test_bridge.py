@@ -1,4 +1,4 @@
-"""The page of bridges: who leads, who stands by, and how the leader's jobs go."""
+"""The page of bridges: who leads, who stands by, and how the leader's duties go."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 import redis
 
 from agent.errors import BrokerUnavailable
-from agent.projections.bridges import Bridges, BridgeView, JobView
+from agent.projections.bridges import Bridges, BridgeView, DutyView
 from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
 from tests.integration.dashboard.conftest import Person
 
 HOSTILE = "<script>alert(1)</script>"
-JOBS = [
-    JobView("sweep", 100.0, 0.2, every_seconds=10),
-    JobView("admit", 0.4, 0.0123),
-    JobView("rescue", 2.0, 0.0, 5, "MongoDB: no answer", 2.0),
-    JobView("newer", 1.0, 0.1, None, HOSTILE, 50.0),
+DUTIES = [
+    DutyView("sweep", 100.0, 0.2, every_seconds=10),
+    DutyView("admit", 0.4, 0.0123),
+    DutyView("rescue", 2.0, 0.0, 5, "MongoDB: no answer", 2.0),
+    DutyView("newer", 1.0, 0.1, None, HOSTILE, 50.0),
 ]
 
 
@@ -28,7 +28,7 @@ def bridges(client: redis.Redis, settings: Settings, repository: MongoContextRep
     """One that leads, and one that stands by."""
     repository.lead("bridge:a:1", timedelta(seconds=60))
     bridges = Bridges(client, settings.namespace)
-    bridges.beat(a_bridge("bridge:a:1", "host-a", jobs=JOBS))
+    bridges.beat(a_bridge("bridge:a:1", "host-a", duties=DUTIES))
     bridges.beat(a_bridge("bridge:b:2", "host-b", leads=False, listens=False, watches=False))
     return bridges
 
@@ -42,10 +42,10 @@ def a_bridge(owner: str, host: str, **fields: Any) -> BridgeView:
 def test_each_job_says_when_it_last_ran_and_what_went_wrong(operator: Person) -> None:
     """The weightiest first; what comes by itself and has not come is late."""
     text = operator.get("/bridge").text
-    jobs = text.split("<h2>Its jobs</h2>")[1].split("</table>")[0]
+    duties = text.split("<h2>Its duties</h2>")[1].split("</table>")[0]
     names = ["admit", "rescue", "sweep", "newer"]
-    assert sorted(names, key=lambda each: jobs.index(f'scope="row">{each} ')) == names
-    rows = {name: jobs.split(f'scope="row">{name} ')[1].split("</tr>")[0] for name in names}
+    assert sorted(names, key=lambda each: duties.index(f'scope="row">{each} ')) == names
+    rows = {name: duties.split(f'scope="row">{name} ')[1].split("</tr>")[0] for name in names}
     assert "12 ms" in rows["admit"]
     assert "none" in rows["admit"]
     assert "failing" in rows["rescue"]
@@ -92,4 +92,4 @@ def test_without_redis_the_page_still_says_who_leads(
     text = operator.get("/bridge").text
     assert "bridge:a:1" in text
     assert "Redis does not answer" in text
-    assert "Its jobs" not in text
+    assert "Its duties" not in text

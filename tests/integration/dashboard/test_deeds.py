@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_a_web_that_dies_in_a_piece_leaves_no_lie(
     path = DEED.search(press(operator).text)
     assert path is not None
     key = f"{settings.namespace}:deed:{path[0].rpartition('/')[2]}"
-    client.hset(key, "open", 1)
+    client.hset(key, mapping={"open": 1, "opened_at": time.time()})
     repository.run_chosen_now([IDS[1]])
     client.set(f"{key}:held", "the dead", px=300)
     waits = operator.post(path[0], headers=PART).text
@@ -125,6 +126,22 @@ def test_a_web_that_dies_in_a_piece_leaves_no_lie(
     assert (outcome(repository)["count"], outcome(repository)["unsure"]) == (2, 1)
     assert "≥ 2" in operator.get("/audit").text
     assert statuses(repository, *IDS) == ["pending"] * 3
+
+
+@pytest.mark.usefixtures("one_a_press")
+def test_a_piece_that_was_left_long_ago_is_not_done_again(
+    operator: Person, repository: MongoContextRepository, fill: Fill, client: redis.Redis,
+    settings: Settings,
+) -> None:  # fmt: skip
+    """What was let run then may have failed since, and waits for a reason of its own."""
+    fill(*IDS)
+    path = DEED.search(press(operator).text)
+    assert path is not None
+    key = f"{settings.namespace}:deed:{path[0].rpartition('/')[2]}"
+    client.hset(key, mapping={"open": 1, "opened_at": time.time() - 600})
+    over = operator.post(path[0])
+    assert "2 are tried again at once. Of 1 more it is not known" in over.text
+    assert statuses(repository, *IDS) == ["pending", "scheduled", "pending"]
 
 
 @pytest.mark.usefixtures("one_a_press")
@@ -258,3 +275,26 @@ def test_without_redis_dead_letters_begin_anew_all_the_same(
     monkeypatch.setattr(deeds.Deeds, "newest", away)
     assert "3 begin anew." in operator.post("/dead/retry", kind="abc", reason="x").text
     assert outcome(repository)["count"] == 3
+
+
+def test_without_redis_no_retry_is_changed(
+    operator: Person, repository: MongoContextRepository, fill: Fill,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It may have taken the deed all the same: somebody who went on with that would do it twice."""
+    fill(*IDS)
+    begin = deeds.Deeds.begin
+
+    def lost(*args: Any) -> None:
+        begin(*args)
+        raise deeds.BrokerUnavailable("the reply was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deeds.Deeds, "begin", lost)
+        assert press(operator).status_code == 503
+    assert outcome(repository)["count"] == 0
+    path = DEED.search(operator.get("/retries").text)
+    assert path is not None, "Redis has it"
+    operator.post(path[0])
+    assert statuses(repository, *IDS) == ["scheduled"] * 3
+    assert DEED.search(operator.get("/retries").text) is None

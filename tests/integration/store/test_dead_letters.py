@@ -89,6 +89,29 @@ def test_the_trend_is_of_the_last_day(repository: MongoContextRepository, counti
     assert lately.trend == (*(0 for _ in range(11)), 3)
 
 
+def test_the_trend_of_very_many_has_the_latest(
+    repository: MongoContextRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where not all are counted, those are that failed last; and one without a date is first."""
+    monkeypatch.setattr(dead_letters, "COUNTED", 4)
+    repository.create_indexes()
+    now = repository.now()
+    ends = [now - timedelta(hours=each) for each in (10, 10, 10, 10, 1, 1, 1)]
+    repository.insert_contexts([{**a_failure(), "completed_at": end} for end in ends])
+    [found] = repository.dead_letters().kinds
+    assert found.trend[-1] == 3
+
+
+def test_a_failure_without_a_date_hides_no_other(repository: MongoContextRepository) -> None:
+    """Other programs may leave it out."""
+    repository.create_indexes()
+    first = repository.now() - timedelta(hours=3)
+    undated = {name: value for name, value in a_failure().items() if name != "completed_at"}
+    repository.insert_contexts([{**a_failure(), "completed_at": first}, undated])
+    [found] = repository.dead_letters().kinds
+    assert (found.count, found.first_at) == (2, first)
+
+
 def test_since_leaves_out_what_failed_before(
     repository: MongoContextRepository, counting: int
 ) -> None:

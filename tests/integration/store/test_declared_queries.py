@@ -369,7 +369,8 @@ def test_every_operation_is_among_them() -> None:
         *("insert_schedule", "replace_schedule", "find_schedule", "list_schedules"),  # _id
         *("pause_schedule", "give_up_schedule", "resume_schedule", "remove_schedule"),  # _id
         *("advance_schedule", "note_run"),  # _id
-        *("note_deed", "note_outcome"),  # _id
+        *("note_deed", "note_outcome", "has_outcome"),  # _id
+        "estimated_count",  # reads nothing
         *("keep_rows", "drop_rows", "rows_of_chunk", "keep_for_good", "insert_batch"),  # _id
         *(
             "store_items",

@@ -16,6 +16,7 @@ from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
 from agent.store.undone import Before
 from tests.factories import a_context
+from tests.waiting import wait_until
 
 HOUR, LEASE = timedelta(hours=1), timedelta(seconds=30)
 ODD = ObjectId("65a1b2c3d4e5f60718293a4b")
@@ -171,3 +172,28 @@ def test_a_time_is_kept_to_the_millisecond() -> None:
     at = datetime.fromisoformat("2026-03-01T12:00:00.123+00:00")
     before = Before("ctx_1", at, "retry", None, at + LEASE)
     assert Before.of_json(before.to_json()) == before
+
+
+def test_a_part_of_a_whole_that_was_cancelled_stays_so(repository: MongoContextRepository) -> None:
+    """What somebody else decided about the whole stands."""
+    waiting(repository, "req_1_a", parent_id="req_1")
+    waiting(repository, "req_2_a", parent_id="req_2")
+    for name, more in (("req_1", {"cancelling": True}), ("req_2", {})):
+        parent = a_context(kind="parent", service_type="REQUEST", status="processing", **more)
+        repository.insert_contexts([{**parent, "_id": name}])
+    before: list[Before] = []
+    repository.cancel_chosen(["req_1_a", "req_2_a"], before.extend)
+    assert repository.undo_cancel(before).changed == 1
+    assert stored(repository, "req_1_a")["status"] == "cancelled"
+    assert stored(repository, "req_2_a")["status"] == "scheduled"
+
+
+def test_what_is_past_its_deadline_does_not_begin_anew(repository: MongoContextRepository) -> None:
+    """A retry by hand would take the deadline away; this was none."""
+    deadline = repository.now() + timedelta(seconds=1)
+    waiting(repository, "ctx_1", deadline_at=deadline)
+    before: list[Before] = []
+    repository.cancel_chosen(["ctx_1"], before.extend)
+    wait_until(lambda: repository.now() > deadline)
+    assert repository.undo_cancel(before).changed == 0
+    assert stored(repository, "ctx_1")["status"] == "cancelled"

@@ -66,8 +66,8 @@ def test_why_a_pending_one_has_not_begun(
          "it waits until 2024-05-01 13:00:30 UTC after failure 3 of 20 at most: ServiceFailed, "
          "the service answered 503"),
         ({"wait_reason": "retry", "failures": 0, "generation": 1, "attempts": [{"error": ERROR}]},
-         "it was begun anew, and waits until 2024-05-01 13:00:30 UTC, so that not all begin at "
-         "once: ServiceFailed, the service answered 503"),
+         "it was begun anew, and waits until 2024-05-01 13:00:30 UTC for its turn: "
+         "ServiceFailed, the service answered 503"),
         ({"wait_reason": "snooze", "attempts": [{"error": ERROR}]},
          "it waits until 2024-05-01 13:00:30 UTC, which does not count as a failure: "
          "ServiceFailed, the service answered 503"),

@@ -1,11 +1,15 @@
 """`/healthz` and `/readyz`."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 import redis
 
 from agent.api.health import Cached
+from agent.errors import StoreUnavailable
 
 Browse = Callable[..., Any]
 
@@ -73,3 +77,41 @@ def test_a_value_is_held_for_two_seconds() -> None:
         now[0] = moment
         seen.append(cached())
     assert seen == [1, 1, 2, 2, 3]
+
+
+def test_what_was_forgotten_is_computed_for_those_who_ask_afterwards() -> None:
+    """Forgetting waits for nobody, and those who asked before it share one value."""
+    begun, go_on, computed = threading.Event(), threading.Event(), [0]
+
+    def compute() -> int:
+        computed[0] += 1
+        if computed[0] == 1:
+            begun.set()
+            assert go_on.wait(10)
+        return computed[0]
+
+    cached = Cached(compute)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(cached)
+        assert begun.wait(10)
+        cached.forget()  # while it is computed
+        later = [pool.submit(cached) for _ in range(8)]
+        go_on.set()
+        assert first.result(10) == 1
+        assert {each.result(10) for each in later} == {2}
+
+
+def test_a_failure_is_told_to_all_for_a_moment() -> None:
+    """A server that does not answer is not asked by each of those who wait."""
+    now, computed = [0.0], [0]
+
+    def compute() -> int:
+        computed[0] += 1
+        raise StoreUnavailable("away")
+
+    cached = Cached(compute, monotonic=lambda: now[0])
+    for moment, count in ((0.0, 1), (0.9, 1), (1.0, 2)):
+        now[0] = moment
+        with pytest.raises(StoreUnavailable):
+            cached()
+        assert computed[0] == count

@@ -1,4 +1,4 @@
-"""What is noted of the jobs of a bridge, by a clock that a test moves."""
+"""What is noted of the duties of a bridge, by a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_error_tells_no_secret_and_nothing_of_a_context(ledger: Ledger, clock
 
 
 def test_who_begins_to_lead_tells_nothing_of_before(ledger: Ledger, clock: Clock) -> None:
-    """Its jobs have not run meanwhile."""
+    """Its duties have not run meanwhile."""
     run(ledger, clock, 1.0)
     ledger.forget()
     assert ledger.views() == []

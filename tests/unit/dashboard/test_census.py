@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from agent.dashboard.seen.census import EXACT, Census, joined
+from agent.dashboard.seen.census import AT_ONCE, EXACT, Census, joined
 from agent.dashboard.words import About, number
 from agent.errors import StoreUnavailable
 
@@ -33,6 +33,9 @@ class Store:
             raise self.error
         return self.counts
 
+    def estimated_count(self) -> int:
+        return sum(sum(each.values()) for each in self.counts.values())
+
     def count_open(self, up_to: int) -> tuple[dict[str, dict[str, int]], bool]:
         return self.opened, self.has_all_open
 
@@ -51,6 +54,17 @@ def test_few_are_counted_whenever_somebody_asks() -> None:
     store.counts = {"ANALYSIS": {"completed": 3}}
     assert census() == {"ANALYSIS": {"completed": 3}}
     assert estimates(census()) == set()
+
+
+def test_what_was_few_and_is_very_many_is_not_counted_by_whoever_asks() -> None:
+    """They would wait for it, and so would all others."""
+    store = Store({"ANALYSIS": {"completed": 2, "pending": 1}})
+    census = Census(store)
+    census()
+    store.counts = {"ANALYSIS": {"completed": 10 * AT_ONCE, "pending": 1}}
+    before = store.read_all
+    assert estimates(census()) != set()
+    assert store.read_all == before
 
 
 def test_many_are_not_counted_whenever_somebody_asks() -> None:

@@ -1,4 +1,4 @@
-"""Signs of life of bridges, and how their jobs go."""
+"""Signs of life of bridges, and how their duties go."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import redis
 
-from agent.projections.bridges import FORGOTTEN, Bridges, BridgeView, JobView
+from agent.projections.bridges import FORGOTTEN, Bridges, BridgeView, DutyView
 
 KEY = "agent:bridges"
-JOBS = [
-    JobView("admit", 0.25, 0.004),
-    JobView("rescue", 3.0, 0.5, every_seconds=5, error="MongoDB: away", error_age_seconds=3.0),
+DUTIES = [
+    DutyView("admit", 0.25, 0.004),
+    DutyView("rescue", 3.0, 0.5, every_seconds=5, error="MongoDB: away", error_age_seconds=3.0),
 ]
 
 
 def a_bridge(owner: str = "bridge:1", **changes: object) -> BridgeView:
     bridge = BridgeView(
         owner, "h", 7, "0.1.0", "2026-01-01T00:00:00+00:00", leads=True, listens=True,
-        watches=False, jobs=JOBS, bounds={"ANALYSIS": "every thread of its workers is busy"},
+        watches=False, duties=DUTIES, bounds={"ANALYSIS": "every thread of its workers is busy"},
     )  # fmt: skip
     return replace(bridge, **changes)  # type: ignore[arg-type]
 
@@ -36,9 +36,9 @@ def test_a_beat_is_read_back_with_ages_as_they_are_now(client: redis.Redis) -> N
     age = seen.beat_age_seconds
     assert 100 <= age < 105
     assert not seen.is_alive
-    assert replace(seen, jobs=JOBS, beat_age_seconds=0.0) == a_bridge()
-    assert [job.age_seconds for job in seen.jobs] == [0.25 + age, 3.0 + age]
-    assert [job.is_failing for job in seen.jobs] == [False, True]
+    assert replace(seen, duties=DUTIES, beat_age_seconds=0.0) == a_bridge()
+    assert [duty.age_seconds for duty in seen.duties] == [0.25 + age, 3.0 + age]
+    assert [duty.is_failing for duty in seen.duties] == [False, True]
 
 
 def test_one_that_leaves_is_gone_at_once(client: redis.Redis) -> None:
@@ -66,7 +66,7 @@ def test_what_a_bridge_told_is_gone_after_a_while(client: redis.Redis) -> None:
 def test_an_entry_that_cannot_be_read_hides_no_other(client: redis.Redis) -> None:
     """Another version's, or a damaged one."""
     bridges = Bridges(client, "agent")
-    for owner, text in (("a", "{"), ("b", '{"jobs": 7}'), ("c", "[1]")):
+    for owner, text in (("a", "{"), ("b", '{"duties": 7}'), ("c", "[1]")):
         bridges.beat(a_bridge(owner))
         client.hset(f"{KEY}:info", owner, text)
     bridges.beat(a_bridge("d"))
