@@ -58,14 +58,14 @@ class Visitor:
         if status != 303:
             raise BenchmarkFailed(f"signing in: {status}")
 
-    def get(self, path: str, **headers: str) -> Page:
+    def get(self, path: str) -> Page:
         """A page, and how long it took until it was there as a whole.
 
         Raises:
             BenchmarkFailed: it is no success.
         """
         begin = time.perf_counter()
-        status, content = self._ask("GET", f"{HOME}{path}", headers=headers)
+        status, content = self._ask("GET", f"{HOME}{path}")
         took = 1000 * (time.perf_counter() - begin)
         if status != 200:
             raise BenchmarkFailed(f"{path or HOME}: {status}")
@@ -79,9 +79,8 @@ class Visitor:
         method: str,
         path: str,
         form: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        sent = {"Origin": self._origin, "Cookie": self.cookie, **(headers or {})}
+        sent = {"Origin": self._origin, "Cookie": self.cookie}
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         body = None if form is None else urlencode(form)

@@ -29,19 +29,10 @@ class _Duty:
 
 
 class Ledger:
-    """The runs of all duties. Any thread may write; each duty is written by one at a time.
+    """The runs of all duties. Any thread may write; each duty is written by one at a time."""
 
-    Args:
-        every: how often duties come by themselves, in seconds.
-    """
-
-    def __init__(
-        self,
-        every: Mapping[str, float] | None = None,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._every = dict(every or {})
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._every: dict[str, float] = {}
         self._monotonic = monotonic
         self._duties: dict[str, _Duty] = {}
 

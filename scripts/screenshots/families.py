@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.intake.families import Terms, children_of, parent_of
 from agent.intake.items import ItemTerms, batch_parent, item_id
-from agent.models import Document, ErrorRecord, RequestData, Step, Template, step_id
+from agent.models import Document, ErrorRecord, RequestData, Step, Template
 from scripts.screenshots.making import Call, Maker, seconds
 from scripts.screenshots.works import (
     FORECAST,
@@ -140,7 +140,3 @@ def _error_of(row: int) -> ErrorRecord | None:
     if row % 97 == 0:
         return too_long(9000 + row)
     return None
-
-
-STEP_ID = step_id(REPORT_ID, "forecast-west")
-WAITING_STEP_ID = step_id(REPORT_ID, "summary")

@@ -405,6 +405,12 @@ def test_all_that_match_are_begun_anew(boss: httpx.Client, database: Database[Do
     assert (some["changed"], some["is_complete"]) == (3, False)
     rest = boss.post("/v1/contexts/retry", json={**asked, "until": some["until"]}).json()
     assert (rest["changed"], rest["is_complete"]) == (2, True)
+    database["contexts"].update_many({}, {"$set": {"status": "failed", "completed_at": LONG_AGO,
+                                                   "error": failed[0]["error"]}})  # fmt: skip
+    slow = boss.post("/v1/contexts/retry", json={**asked, "per_minute": 2}).json()
+    assert slow["changed"] == 5
+    turns = sorted(each["available_at"] for each in database["contexts"].find())
+    assert [round((turn - turns[0]).total_seconds()) for turn in turns] == [0, 30, 60, 90, 120]
     assert boss.post("/v1/contexts/cancel", json={"user": "user:42"}).json()["changed"] == 5
     for body in ({"user": {"$gt": ""}}, {"$where": "1"}, {"limit": "5"}):
         assert problem(boss.post("/v1/contexts/cancel", json=body)) == (422, "invalid")

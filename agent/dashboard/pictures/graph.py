@@ -23,6 +23,8 @@ class Node:
 
     x: int
     y: int
+    width: int
+    height: int
     key: str
     status: str
     service: str
@@ -89,7 +91,7 @@ def _after(step: Mapping[str, object]) -> list[str]:
 
 
 def _node(step: Document, x: int, y: int, *, is_here: bool) -> Node:
-    return Node(x, y, text(key_of(step), LONGEST), text(step.get("status"), LONGEST),
+    return Node(x, y, WIDTH, HEIGHT, text(key_of(step), LONGEST), text(step.get("status"), LONGEST),
                 text(step.get("service_type"), LONGEST), id_path(step["_id"]), is_here)  # fmt: skip
 
 

@@ -52,7 +52,6 @@ class Histogram:
 
     bars: list[Bar]
     marks: list[Mark]
-    total: int
     p50: float
     p95: float
     says: str
@@ -76,7 +75,7 @@ def histogram_of(counts: Sequence[int]) -> Histogram | None:
         f"{total:,} call{'' if total == 1 else 's'}: half of them took "
         f"{milliseconds(1000 * p50)} at most, 19 of 20 {milliseconds(1000 * p95)}"
     )
-    return Histogram(bars, _marks(first, last), total, p50, p95, says)
+    return Histogram(bars, _marks(first, last), p50, p95, says)
 
 
 def _bar(counts: Sequence[int], place: int, column: int, columns: int) -> Bar:

@@ -28,7 +28,7 @@ def audit_router(house: House) -> APIRouter:
         filters = {"who": asked["who"]} if "who" in asked else {}
         cursor = next_cursor(found, by="at")
         return house.pages.render(
-            request, "audit.html", found=found, asked=filters, now=repository.now(),
+            request, "audit.html", found=found, asked=filters,
             following=link(PATH, filters, cursor=cursor) if cursor else None,
             is_first=after is None, first=link(PATH, filters),
             shows_address=keys.Scope.ADMIN in request.state.caller.scopes,

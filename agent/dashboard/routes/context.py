@@ -46,8 +46,8 @@ def context_router(house: House) -> APIRouter:
             facts=[(word, name, document[name]) for name, word in FACTS.items()
                    if document.get(name)],
             attempts=list(reversed(_objects(document, "attempts"))), path=_path(document),
-            template=_object(document, "template"), asked=_object(document, "request"),
-            error=_object(document, "error"), graph=_graph(house, document), **allowed(document),
+            template=object_of(document, "template"), asked=object_of(document, "request"),
+            error=object_of(document, "error"), graph=_graph(house, document), **allowed(document),
         )  # fmt: skip
 
     @router.post("/{context_id:path}/cancel")
@@ -120,7 +120,8 @@ def _priority(form: dict[str, str]) -> int:
     return int(word)
 
 
-def _object(document: Document, name: str) -> dict[str, Any]:
+def object_of(document: Document, name: str) -> dict[str, Any]:
+    """What stands there, if that is an object: another program may have written anything."""
     value = document.get(name)
     return value if isinstance(value, dict) else {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -18,7 +17,7 @@ from agent.dashboard.asked import PAGE, given, link
 from agent.dashboard.house import House
 from agent.dashboard.pages import HOME
 from agent.dashboard.pictures.graph import graph_of
-from agent.dashboard.routes.context import allowed
+from agent.dashboard.routes.context import allowed, object_of
 from agent.dashboard.words import id_path
 from agent.errors import RequestInvalid
 from agent.intake.rows import RowFormat
@@ -78,8 +77,8 @@ def requests_router(house: House) -> APIRouter:
             failures=repository.failures_of(document["_id"]) if _is_batch(document) else None,
             is_batch=_is_batch(document), formats=[*RowFormat], here_path=PATH,
             path=f"{HOME}/contexts/{id_path(document['_id'])}",
-            template=_object(document, "template"), asked=_object(document, "request"),
-            error=_object(document, "error"), **allowed(document),
+            template=object_of(document, "template"), asked=object_of(document, "request"),
+            error=object_of(document, "error"), **allowed(document),
         )  # fmt: skip
 
     return router
@@ -121,8 +120,3 @@ def _status(word: str | None) -> Status | None:
     if word not in frozenset(map(str, Status)):
         raise RequestInvalid(f"The status is one of {', '.join(Status)}.")
     return Status(word)
-
-
-def _object(document: Document, name: str) -> dict[str, Any]:
-    value = document.get(name)
-    return value if isinstance(value, dict) else {}

@@ -18,7 +18,6 @@ from agent.errors import RequestInvalid
 from agent.intake.schedule import next_times
 from agent.models import Document
 from agent.projections.doorbell import SCHEDULES
-from agent.store.schedules import KEPT_IDS
 
 PATH = f"{HOME}/schedules"
 PAGE = 25
@@ -38,7 +37,7 @@ def schedules_router(house: House) -> APIRouter:
         return house.pages.render(
             request, "schedules.html", found=[_shown(each, now) for each in found], now=now,
             following=link(PATH, {}, after=str(found[-1]["_id"])) if len(found) == PAGE else None,
-            most_ids=KEPT_IDS, is_first=not after,
+            is_first=not after,
         )  # fmt: skip
 
     @router.post("/{name}/pause")

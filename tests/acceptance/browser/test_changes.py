@@ -144,5 +144,5 @@ def test_a_service_is_paused_with_a_reason_and_resumed(
 
     service.locator("summary", has_text="Resume…").click()
     person.press("Resume GENERATIVE")
-    told(person, "GENERATIVE")
+    told(person, "GENERATIVE is open again.")
     assert repository.service_states()["GENERATIVE"].pause is None

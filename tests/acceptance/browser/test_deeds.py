@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import redis
+from playwright.sync_api import expect
 
 from agent.models import new_id
 from agent.projections.deeds import Deeds
@@ -58,8 +59,8 @@ def test_without_scripts_a_button_goes_on(
     person = meet("operator", scripts=False)
     person.go(path)
     person.press("Go on")
-    assert "3 are cancelled." in person.text()
+    expect(person.page.locator("main")).to_contain_text("3 are cancelled.")
     person.press("Undo")
-    assert "3 begin anew" in person.text()
+    expect(person.page.locator("main")).to_contain_text("3 begin anew")
     person.go(f"/retries/deeds/{new_id('aud')}")
     assert "is not known any more" in person.text()

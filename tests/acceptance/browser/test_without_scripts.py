@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import redis
+from playwright.sync_api import expect
 
 from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
@@ -52,13 +53,13 @@ def test_every_page_can_be_read(
 def test_a_service_is_paused_and_resumed(meet: Meet, repository: MongoContextRepository) -> None:
     """Panels open by themselves, and a form goes its way."""
     person = meet("operator", scripts=False, width=NARROW)
-    for act, said in (("Pause", "GENERATIVE is paused"), ("Resume", "GENERATIVE")):
+    for act, said in (("Pause", "GENERATIVE is paused"), ("Resume", "GENERATIVE is open again.")):
         person.go("/services")
         service = person.page.locator("article").filter(has_text="GENERATIVE")
         service.locator("summary", has_text=act).click()
         service.locator("details[open]").get_by_label("Why").fill("a new key")
         person.press(f"{act} GENERATIVE")
-        assert said in person.page.get_by_role("status").first.inner_text()
+        expect(person.page.get_by_role("status").first).to_contain_text(said)
         is_paused = repository.service_states()["GENERATIVE"].pause is not None
         assert is_paused == (act == "Pause")
 
@@ -75,5 +76,5 @@ def test_retries_are_chosen_and_cancelled(
     person.page.get_by_role("checkbox", name=f"Choose {TRIED}").check()
     person.press("Cancel… what is chosen")
     person.press("Yes, cancel")
-    assert "1 is cancelled." in person.text()
+    expect(person.page.get_by_role("status").first).to_contain_text("1 is cancelled.")
     assert repository.find_status(TRIED) == "cancelled"
