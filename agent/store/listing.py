@@ -25,6 +25,8 @@ REMEMBERED_SECONDS = 60.0
 WINDOW = 20_000
 """Contexts that one page of a search looks through."""
 
+GUESS = timedelta(hours=1)
+"""A page that nobody has read before is first looked for in so long a time."""
 MOMENT = timedelta(milliseconds=1)
 """MongoDB's dates are no finer."""
 
@@ -67,7 +69,10 @@ class Listing(Operations):
             StoreUnavailable: MongoDB did not answer, or not in time.
         """
         key = repr((selection, limit, after))
-        page = self._page_since(self._reach.get(key), selection, limit, after)
+        reach = self._reach.get(key)
+        if reach is None and after is None:  # of a busy system a page holds a few minutes
+            reach = Reach((selection.until or self.now()) - GUESS, time.monotonic())
+        page = self._page_since(reach, selection, limit, after)
         page = page or self._searched(selection, limit, after)
         if (place := place_of(page.found, limit)) is not None:
             self._remember(key, Reach(place[0], time.monotonic()))
