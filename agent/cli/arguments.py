@@ -167,3 +167,17 @@ def read_past(option: str, word: str, now: datetime) -> datetime:
             f"{option}: {word!r} is no time; write 2030-01-31T12:00:00Z, or 2h for 2 hours ago"
         )
     return found
+
+
+def check_times(times: dict[str, str | None]) -> None:
+    """Refuse what would be another request each time it is sent under its key.
+
+    Raises:
+        RequestInvalid: a time is counted from now.
+    """
+    for option, word in times.items():
+        if word is not None and word.startswith("+"):
+            raise RequestInvalid(
+                f"{option}: {word!r} is another time whenever it is said; with --idempotency-key "
+                "write 2030-01-31T12:00:00Z"
+            )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from agent.cli.arguments import read_object, read_tags, read_time
+from agent.cli.arguments import check_times, read_object, read_tags, read_time
 from agent.cli.exits import FAILED, FINE
 from agent.cli.opened import OWNER, Opened, opened
 from agent.cli.options import AsJson, NotBefore, Priority, Tags
@@ -110,6 +110,8 @@ def run(
     """
     if results is not None and not wait:
         raise RequestInvalid("--results: there are none before the end; leave out --no-wait")
+    if idempotency_key is not None:
+        check_times({"--at": at, "--deadline": deadline})
     asked: dict[str, Any] = {
         "template_id": template,
         "template_version": template_version,

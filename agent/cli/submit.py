@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli.arguments import read_object, read_tags, read_time
+from agent.cli.arguments import check_times, read_object, read_tags, read_time
 from agent.cli.exits import FAILED, FINE, TIMED_OUT
 from agent.cli.opened import OWNER, Opened, opened
 from agent.cli.options import AsJson, NotBefore, Priority, Tags
@@ -128,7 +128,7 @@ def submit(
     if body == data == "-":
         raise RequestInvalid("--body and --data: only one of them can be read from stdin")
     if idempotency_key is not None:
-        _check_times({"--at": at, "--deadline": deadline})
+        check_times({"--at": at, "--deadline": deadline})
     with opened() as found:
         now = found.repository.now()
         asked["available_at"] = read_time("--at", at, now) if at else None
@@ -149,20 +149,6 @@ def _inline(service: str | None, body: str | None) -> dict[str, Any] | None:
     if service is None or body is None:
         raise RequestInvalid("--service and --body: give both, or a --template")
     return {"service_type": service, "service_template": read_object("--body", body)}
-
-
-def _check_times(times: dict[str, str | None]) -> None:
-    """Refuse what would be another request each time it is sent under its key.
-
-    Raises:
-        RequestInvalid: a time is counted from now.
-    """
-    for option, word in times.items():
-        if word is not None and word.startswith("+"):
-            raise RequestInvalid(
-                f"{option}: {word!r} is another time whenever it is said; with --idempotency-key "
-                "write 2030-01-31T12:00:00Z"
-            )
 
 
 def _store(found: Opened, asked: dict[str, Any]) -> Submitted:

@@ -79,6 +79,9 @@ def test_the_same_file_under_one_key_is_one_batch(agent: Commands, rows: Path) -
     assert agent(*run, "--idempotency-key", "may", "--json").json["id"] == first.out.strip()
     rows.write_text("name\nCem\n")
     assert agent(*run, "--idempotency-key", "may").code == 2
+    counted = agent(*run, "--idempotency-key", "june", "--at", "+1h")
+    assert (counted.code, counted.out) == (2, "")
+    assert "--at: '+1h' is another time whenever it is said" in counted.err
 
 
 @pytest.mark.parametrize(
