@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(predicate: Callable[[], T], timeout: float = 10.0, interval: float = 0.02) -> T:
+def wait_until(predicate: Callable[[], T], timeout: float = 30.0, interval: float = 0.02) -> T:
     """Ask `predicate` until its answer is true, and return that answer.
 
     Raises:
