@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import re
 import time
@@ -12,6 +11,7 @@ from urllib.parse import urlencode
 
 from argon2 import PasswordHasher
 
+from agent.dashboard.entry.passwords import hash_password
 from agent.embedded.ports import HOST
 from benchmarks.bench import BenchmarkFailed
 
@@ -30,10 +30,9 @@ class Page(NamedTuple):
 
 def settings_of_users() -> Mapping[str, str]:
     """The settings of a `web` that one operator may sign in to."""
-    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-    word = base64.urlsafe_b64encode(quick.encode()).decode().rstrip("=")
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     return {
-        "AGENT_DASHBOARD_USERS": f"{NAME}:operator:{word}",
+        "AGENT_DASHBOARD_USERS": f"{NAME}:operator:{hash_password(PASSWORD, quick)}",
         "AGENT_SECRET_KEY": "k" * 32,
     }
 

@@ -95,8 +95,7 @@ class Nudges:
     def close(self) -> None:
         """Have every stream end. May be called by a signal's handler."""
         self.closing = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._send_home)
+        self._soon(self._send_home)
 
     def before_telling(self, act: Callable[[], None]) -> None:
         """Do this before pages are told: what was kept for all of them is not true any more."""
@@ -104,8 +103,12 @@ class Nudges:
 
     def tell(self) -> None:
         """Something has changed. Any thread may say so."""
+        self._soon(self._tell)
+
+    def _soon(self, act: Callable[[], None]) -> None:
+        """Do it on the event loop, if there still is one."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell)
+            self._loop.call_soon_threadsafe(act)
 
     def has_room_for(self, who: str) -> bool:
         """Whether somebody may open one more page."""

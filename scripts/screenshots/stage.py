@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import sys
 import time
@@ -11,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
-from argon2 import PasswordHasher
 
 from agent.cli.system.surroundings import variables_of_ours
+from agent.dashboard.entry.passwords import hash_password
 from agent.embedded import EmbeddedServers, Process, Supervisor
 from agent.embedded.ports import free_port
 from agent.services import BUILT_IN
@@ -42,12 +41,11 @@ def servers_at(folder: Path, supervisor: Supervisor) -> Iterator[None]:
 def web_at(folder: Path, supervisor: Supervisor) -> Iterator[str]:
     """A `web` with one user, who is an operator; its address."""
     port = free_port()
-    hashed = base64.urlsafe_b64encode(PasswordHasher().hash(PASSWORD).encode()).decode()
     process = Process(
         name="web",
         command=(sys.executable, "-m", "agent.api"),
         env={"PORT": str(port), "AGENT_SECRET_KEY": "k" * 32,
-             "AGENT_DASHBOARD_USERS": f"{NAME}:operator:{hashed.rstrip('=')}"},
+             "AGENT_DASHBOARD_USERS": f"{NAME}:operator:{hash_password(PASSWORD)}"},
         log_path=folder / "web.log",
     )  # fmt: skip
     with ExitStack() as stack:

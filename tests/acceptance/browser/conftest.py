@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -14,6 +13,7 @@ from playwright.sync_api import Browser, StorageState
 from pydantic import SecretStr
 from pymongo import MongoClient
 
+from agent.dashboard.entry.passwords import hash_password
 from agent.models import Document
 from agent.projections.connection import connect_redis
 from agent.settings import Settings
@@ -45,8 +45,8 @@ def place(
 @pytest.fixture(scope="package")
 def served(place: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """A `web` in production, with a user of each role, named as the role."""
-    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-    hashed = base64.urlsafe_b64encode(quick.encode()).decode().rstrip("=")
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    hashed = hash_password(PASSWORD, quick)
     users = " ".join(f"{role}:{role}:{hashed}" for role in ROLES)
     with running_web(
         place, tmp_path_factory.mktemp("web"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pydantic import SecretStr
 
 from agent.api.app import create_app
 from agent.dashboard import house
+from agent.dashboard.entry.passwords import hash_password
 from agent.dashboard.entry.users import Role
 from agent.projections.connection import connect_redis
 from agent.settings import Settings
@@ -63,8 +63,7 @@ Meet = Callable[[], Person]
 @pytest.fixture(scope="session")
 def hashed() -> str:
     """Of the password, and quick to verify: those that people get are slow on purpose."""
-    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-    return base64.urlsafe_b64encode(quick.encode()).decode().rstrip("=")
+    return hash_password(PASSWORD, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture
