@@ -20,6 +20,7 @@ from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
 from bridge.views import Views
 from scripts.browser import running_browser
+from tests.acceptance.browser.filled import fill
 from tests.acceptance.browser.visitor import PASSWORD, Visitor
 from tests.acceptance.web import Web, emptied, own_place, running_web
 
@@ -103,6 +104,15 @@ def keep_views(repository: MongoContextRepository, client: redis.Redis, settings
         Views(repository, client, settings).run()
 
     return keep
+
+
+@pytest.fixture
+def filled(
+    repository: MongoContextRepository, client: redis.Redis, settings: Settings, keep_views: Keep
+) -> None:
+    """Something of every kind is there, and in the lists of Redis."""
+    fill(repository, client, settings)
+    keep_views()
 
 
 Sign = Callable[[str], StorageState]

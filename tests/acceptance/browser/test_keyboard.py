@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import redis
+import pytest
 from playwright.sync_api import expect
 
-from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
 from tests.acceptance.browser.conftest import Keep, Meet
-from tests.acceptance.browser.filled import TRIED, a_retry, fill
+from tests.acceptance.browser.filled import TRIED, a_retry
 from tests.acceptance.browser.keyboard import Keyboard
 from tests.acceptance.browser.visitor import NARROW, PASSWORD
 
@@ -16,13 +15,9 @@ WALKED = ("", "/services", "/contexts", f"/contexts/{TRIED}", "/requests/req_1",
           "/schedules", "/dead")  # fmt: skip
 
 
-def test_every_place_of_a_page_is_seen_when_it_is_reached(
-    meet: Meet, repository: MongoContextRepository, client: redis.Redis, settings: Settings,
-    keep_views: Keep,
-) -> None:  # fmt: skip
+@pytest.mark.usefixtures("filled")
+def test_every_place_of_a_page_is_seen_when_it_is_reached(meet: Meet) -> None:
     """Also on a narrow page, where much of it stands beyond the edge."""
-    fill(repository, client, settings)
-    keep_views()
     person = meet("operator", width=NARROW)
     for path in WALKED:
         person.go(path)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import redis
+import pytest
 
-from agent.settings import Settings
-from agent.store.mongo_context_repository import MongoContextRepository
-from tests.acceptance.browser.conftest import Keep, Meet
-from tests.acceptance.browser.filled import TRIED, fill
+from tests.acceptance.browser.conftest import Meet
+from tests.acceptance.browser.filled import TRIED
 
 PAGES = ("", "/services", "/workers", "/bridge", "/contexts", "/requests", "/requests?kind=batch",
          "/retries", "/schedules", "/dead", "/audit")  # fmt: skip
@@ -37,13 +35,9 @@ def test_empty_pages_are_for_everybody(meet: Meet) -> None:
     assert [each for path in PAGES for each in person.faults(path)] == []
 
 
-def test_filled_pages_are_for_everybody(
-    meet: Meet, repository: MongoContextRepository, client: redis.Redis, settings: Settings,
-    keep_views: Keep,
-) -> None:  # fmt: skip
+@pytest.mark.usefixtures("filled")
+def test_filled_pages_are_for_everybody(meet: Meet) -> None:
     """Lists, what is behind them, and what is asked before a change."""
-    fill(repository, client, settings)
-    keep_views()
     person = meet("admin")
     person.wait_for("/services", "a new key (Ann)")
     shown = (*PAGES, *ONES, *QUESTIONS)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import redis
+import pytest
 from playwright.sync_api import expect
 
-from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
-from tests.acceptance.browser.conftest import Keep, Meet
-from tests.acceptance.browser.filled import TRIED, fill
+from tests.acceptance.browser.conftest import Meet
+from tests.acceptance.browser.filled import TRIED
 from tests.acceptance.browser.visitor import PASSWORD
 
 PAGES = ("", "/services", "/workers", "/contexts", f"/contexts/{TRIED}", "/requests/req_1",
@@ -68,13 +67,9 @@ def test_somebody_who_has_signed_in_is_not_asked_again(meet: Meet) -> None:
     assert other.evaluate("document.cookie") == ""
 
 
-def test_whoever_may_only_look_is_offered_no_change(
-    meet: Meet, repository: MongoContextRepository, client: redis.Redis, settings: Settings,
-    keep_views: Keep,
-) -> None:  # fmt: skip
+@pytest.mark.usefixtures("filled")
+def test_whoever_may_only_look_is_offered_no_change(meet: Meet) -> None:
     """On any page; whoever may change something is."""
-    fill(repository, client, settings)
-    keep_views()
 
     def offered(role: str, *paths: str) -> list[str]:
         person = meet(role)

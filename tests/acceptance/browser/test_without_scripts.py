@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import redis
+import pytest
 from playwright.sync_api import expect
 
-from agent.settings import Settings
 from agent.store.mongo_context_repository import MongoContextRepository
-from tests.acceptance.browser.conftest import Keep, Meet
-from tests.acceptance.browser.filled import TRIED, fill
+from tests.acceptance.browser.conftest import Meet
+from tests.acceptance.browser.filled import TRIED
 from tests.acceptance.browser.visitor import NARROW
 
 SAYS: Mapping[str, tuple[str, ...]] = {
@@ -32,13 +31,9 @@ SAYS: Mapping[str, tuple[str, ...]] = {
 """Some of what each page has to say."""
 
 
-def test_every_page_can_be_read(
-    meet: Meet, repository: MongoContextRepository, client: redis.Redis, settings: Settings,
-    keep_views: Keep,
-) -> None:  # fmt: skip
+@pytest.mark.usefixtures("filled")
+def test_every_page_can_be_read(meet: Meet) -> None:
     """What a script would bring stands there already, or is not offered."""
-    fill(repository, client, settings)
-    keep_views()
     person = meet("operator", scripts=False)
     person.wait_for("/services", "a new key (Ann)")
     missing = []
@@ -64,13 +59,9 @@ def test_a_service_is_paused_and_resumed(meet: Meet, repository: MongoContextRep
         assert is_paused == (act == "Pause")
 
 
-def test_retries_are_chosen_and_cancelled(
-    meet: Meet, repository: MongoContextRepository, client: redis.Redis, settings: Settings,
-    keep_views: Keep,
-) -> None:  # fmt: skip
+@pytest.mark.usefixtures("filled")
+def test_retries_are_chosen_and_cancelled(meet: Meet, repository: MongoContextRepository) -> None:
     """The buttons for what is chosen are there, though nobody counts it."""
-    fill(repository, client, settings)
-    keep_views()
     person = meet("operator", scripts=False)
     person.go("/retries")
     person.page.get_by_role("checkbox", name=f"Choose {TRIED}").check()
